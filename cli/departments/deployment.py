@@ -1,0 +1,28 @@
+"""The accounts file of servers that run elsewhere: the same users, each password a variable."""
+
+from collections.abc import Sequence
+
+from cli.embedded.account_file import Keys, render_accounts
+from cli.embedded.accounts import sensor_user, user_names
+
+HEAD = """\
+# Written by deploy/render.py or ./whistle department, from cli/embedded/accounts.py and the public keys of departments.
+# Change those, not this file.
+include "../nats-secrets/passwords.conf"
+
+"""
+
+
+def variable(user: str) -> str:
+    """The variable that stands for the password of `user`."""
+    return "WHISTLE_PASSWORD_" + "".join(c if c.isalnum() else "_" for c in user).upper()
+
+
+def render(departments: Keys, sensors: Sequence[str] = ()) -> str:
+    """The accounts file; raises ValueError if two users would have one password, since their names are too alike."""
+    users: dict[str, str] = {}
+    for user in (*user_names(), *map(sensor_user, sensors)):
+        other = users.setdefault(variable(user), user)
+        if other != user:
+            raise ValueError(f"{other!r} and {user!r} differ only in case or punctuation: rename one")
+    return HEAD + render_accounts(departments, lambda user: f"${variable(user)}", sensors)

@@ -1,0 +1,31 @@
+CREATE TABLE cases (
+    case_id text COLLATE "C" PRIMARY KEY,
+    origin text NOT NULL,
+    category text NOT NULL,
+    channel text NOT NULL,
+    street text,
+    community text,
+    grid text,
+    day date NOT NULL,
+    reported_at timestamptz NOT NULL,
+    filed_at timestamptz,
+    accepted_at timestamptz,
+    handled_at timestamptz,
+    closed_at timestamptz,
+    outcome text,
+    department text,
+    assigned_at timestamptz,
+    due_at timestamptz,
+    sign_due_at timestamptz,
+    paused_at timestamptz,
+    verify_due_at timestamptz,
+    verified_at timestamptz,
+    rejected_at timestamptz,
+    merged_at timestamptz,
+    merged_into text,
+    level text,
+    longitude float8,
+    latitude float8
+);
+CREATE INDEX cases_to_verify ON cases (verify_due_at) WHERE handled_at IS NOT NULL AND closed_at IS NULL;
+CREATE INDEX cases_placed ON cases (reported_at) WHERE longitude IS NOT NULL;

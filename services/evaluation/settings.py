@@ -1,0 +1,7 @@
+"""Settings of evaluation."""
+
+from libs.events.settings import ServiceSettings
+
+
+class EvaluationSettings(ServiceSettings):
+    """Nothing of its own yet."""

@@ -1,0 +1,1 @@
+"""Photos that come in: looked at, cleaned, stored once, given out again."""
