@@ -6,10 +6,10 @@ FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 COPY requirements-service.lock ./
 # Wheels only: no compiler is needed, and no package runs code of its own while the image is built. The index that pip
-# uses is the builder's affair (PIP_INDEX_URL, pip.conf); the hashes say what may come from it.
+# uses is the builder's affair (PIP_INDEX_URL, pip.conf); the hashes say what may come from it. The lock is complete.
 RUN python -m venv --without-pip /opt/whistle \
     && python -m pip --python /opt/whistle/bin/python install --no-cache-dir --no-compile \
-        --require-hashes --only-binary :all: -r requirements-service.lock \
+        --no-deps --require-hashes --only-binary :all: -r requirements-service.lock \
     && python -m compileall -q /opt/whistle/lib
 
 FROM ${PYTHON_IMAGE}

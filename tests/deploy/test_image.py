@@ -56,7 +56,7 @@ def test_the_base_image_is_pinned() -> None:
 def test_packages_are_checked_against_their_hashes() -> None:
     """Wheels only, each with its hash, and no address of an index anywhere."""
     (install,) = [rest for word, rest in instructions(1) if word == "RUN"]
-    assert "--require-hashes" in install
+    assert "--no-deps --require-hashes" in install
     assert "--only-binary :all:" in install
     for file in ("Dockerfile", "requirements-service.lock", "requirements-service.in"):
         content = (ROOT / file).read_text(encoding="utf-8")

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +22,7 @@ from libs.events.jetstream.reader import Credentials, read
 from libs.events.log import Fact, Log, opened, typed
 from libs.events.streams import Consumer, Stream
 from libs.events.testing.examples import EXAMPLES, REPORTED_AT
+from tests.support.halting import go_on, halt
 from tests.support.stack import answered
 
 PASSWORD = "w-for-tests"
@@ -113,11 +113,11 @@ def pid_of(node: NatsServer) -> int:
 
 def pause(node: NatsServer) -> None:
     """The process stands still, its connections stay open."""
-    os.kill(pid_of(node), signal.SIGSTOP)
+    halt(pid_of(node))
 
 
 def resume(node: NatsServer) -> None:
-    os.kill(pid_of(node), signal.SIGCONT)
+    go_on(pid_of(node))
 
 
 async def kill(node: NatsServer) -> None:

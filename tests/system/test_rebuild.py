@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 from collections.abc import AsyncGenerator, Callable, Sequence
@@ -25,6 +24,7 @@ from libs.events.readmodel import Connection, Pool, ReadModel, Table, asking, po
 from libs.events.rebuild import PARKED_ANEW_MAX, Rebuild, Report
 from services.evaluation.views import MODEL
 from tests.support.cases import act, caught_up, import_cases, report, until_in_log, verify
+from tests.support.halting import halted
 from tests.support.stack import environment, eventually, log_of, whistle
 
 CASES: Final = 4_000
@@ -198,9 +198,8 @@ def test_of_two_at_once_the_second_is_refused(city: Stack) -> None:
     with started(city, "evaluation") as first:
         assert first.stdout is not None
         first.stdout.readline()
-        os.kill(first.pid, signal.SIGSTOP)
-        second = whistle(city, "rebuild", "evaluation")
-        os.kill(first.pid, signal.SIGCONT)
+        with halted(first.pid):
+            second = whistle(city, "rebuild", "evaluation")
         lines = first.stdout.read().splitlines()
     assert second.returncode == 1
     assert "another rebuild of evaluation is running" in second.stderr

@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
-import signal
-from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -15,6 +12,7 @@ from cli.stack.state import Stack
 from libs.events.jetstream import JetStream, connected
 from tests.support.cases import until_in_log
 from tests.support.faults import running_pid
+from tests.support.halting import halted
 from tests.support.stack import eventually, whistle
 
 POLL_SECONDS = 0.05
@@ -39,16 +37,11 @@ async def lose_the_timers(stack: Stack) -> None:
         await JetStream(client).api("STREAM.DELETE.TIMERS")
 
 
-@contextmanager
-def held(stack: Stack, service: str) -> Generator[None]:
-    """A service that does nothing meanwhile, and then goes on as if nothing had been."""
+def halted_service(stack: Stack, service: str) -> AbstractContextManager[None]:
+    """A service that does nothing meanwhile."""
     pid = running_pid(stack, service)
     assert pid is not None
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
+    return halted(pid)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +57,8 @@ def case_id(stack: Stack) -> str:
 
 def test_lost_timers_come_back_and_dispatch_goes_on_hearing_them(stack: Stack, case_id: str) -> None:
     asyncio.run(eventually(lambda: one_stands(stack, case_id)))  # only the next deadline of a case has one
-    with held(stack, "dispatch"):  # a fact that it has in hand would have it put a timer up by itself
+    # A fact that dispatch has in hand would have it put a timer up by itself.
+    with halted_service(stack, "dispatch"):
         asyncio.run(lose_the_timers(stack))
         assert json.loads(out(stack, "timers", "rebuild", "--json"))["put_up"] >= 1
     # The time to handle it ends only now; nobody but the timers could tell dispatch.
