@@ -16,6 +16,8 @@ WhistleError
 ├── VaultUnavailable    personal data cannot be sealed or opened now
 ├── SealBroken          what should be a sealed value is none, or not of this place
 ├── VaultInconsistent   the vault's keys are not those that it says it has
+├── StoreUnavailable    a store of files did not give a definite answer in time: try again later
+├── NotAName            a file cannot be called so
 ├── AskRefused          dispatch refused what a department asked for
 └── MeasureMissing      an appraisal scheme uses a measure that was not counted
 """
@@ -127,6 +129,19 @@ class SealBroken(WhistleError):
 
 class VaultInconsistent(WhistleError):
     """The vault's keys are not those that it says it has; the message says which is missing."""
+
+
+class StoreUnavailable(WhistleError):
+    """A store of files gave no definite answer.  Whether a file was written is not known."""
+
+
+class NotAName(WhistleError):
+    """A file cannot be called so."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name[:100]!r}: {reason}")
+        self.name = name
+        self.reason = reason
 
 
 class AskRefused(WhistleError):
