@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from libs.events.contracts import EVENTS
-from libs.events.streams import ACT_CONSUMER, SENSED_CONSUMER, TIMER_CONSUMER
+from libs.events.streams import ACT_CONSUMER, LEDGER_STREAMS, SENSED_CONSUMER, TIMER_CONSUMER
 from libs.events.subjects import (
     DEPARTMENT_API_PREFIX,
     KEYS,
@@ -25,7 +25,7 @@ from libs.events.subjects import (
     object_stream,
 )
 
-LOG_STREAMS = ("CASES", "POLICY", "NOTICES", "PARKED", "TIMERS")
+LOG_STREAMS = ("CASES", "POLICY", "NOTICES", "PARKED", "LEDGER", "TIMERS")
 # Where people drive now is nobody's evidence: only dispatch reads it.
 UNITS_BUCKET = bucket_stream(UNITS)
 # Who may ask over HTTP: written by the user `keys` alone, read by every service.
@@ -62,7 +62,7 @@ def department_user(token: str) -> str:
 
 def log_users() -> tuple[User, ...]:
     """The users of the account LOG."""
-    return (_provisioner(), _intake(), _dispatch(), _evaluation(), _notify(), *_tools_and_people())
+    return (_provisioner(), _intake(), _dispatch(), _evaluation(), _notify(), _ledger(), *_tools_and_people())
 
 
 def bus_users() -> tuple[User, ...]:
@@ -136,6 +136,10 @@ def user_names() -> tuple[str, ...]:
 
 # Who rebuilds or audits reads the whole log through an ephemeral push consumer of its own ...
 _READS_WHOLE_LOG = ("$JS.API.CONSUMER.CREATE.CASES.*", "$JS.API.CONSUMER.DELETE.CASES.*", "$JS.FC.>")
+_READS_EVIDENCE = (
+    *(f"$JS.API.CONSUMER.{verb}.{stream}.*" for stream in LEDGER_STREAMS for verb in ("CREATE", "DELETE")),
+    "$JS.FC.>",
+)
 # ... but must not touch the durables of the services: create is also update, and delete would lose their
 # place.
 _FOREIGN_CONSUMERS = tuple(
@@ -204,6 +208,21 @@ def _notify() -> User:
     )
 
 
+def _ledger() -> User:
+    # It reads all evidence, and can write nothing but what it signed.
+    seen = (*LEDGER_STREAMS, "LEDGER")
+    return _user(
+        "ledger",
+        "ledger.*",
+        "$JS.API.INFO",
+        *(f"$JS.API.STREAM.{call}.{stream}" for stream in seen for call in ("INFO", "MSG.GET")),
+        f"$JS.API.STREAM.INFO.{KEYS_BUCKET}",
+        *_reads(KEYS_BUCKET),
+        *_READS_EVIDENCE,
+        denied=_FOREIGN_CONSUMERS,
+    )
+
+
 def _tools_and_people() -> tuple[User, ...]:
     seen = (right for stream in LOG_STREAMS for right in (*_reads(stream), f"$JS.API.STREAM.INFO.{stream}"))
     return (
@@ -214,7 +233,7 @@ def _tools_and_people() -> tuple[User, ...]:
             *seen,
             "$JS.API.CONSUMER.INFO.CASES.*",
             f"$JS.API.CONSUMER.INFO.TIMERS.{TIMER_CONSUMER}",
-            *_READS_WHOLE_LOG,
+            *_READS_EVIDENCE,
             denied=_FOREIGN_CONSUMERS,
         ),
         _user("keys", "$KV.KEYS.*.*", "$JS.API.INFO", *_reads(KEYS_BUCKET)),

@@ -3,7 +3,7 @@
 import os
 import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from cli.embedded.errors import SecretMissing
@@ -30,15 +30,19 @@ class Secrets:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.folder.chmod(0o700)
         for user in users:
-            if not (self.folder / user).exists():
-                self._make(user)
+            # A letter in front: nats-server reads a password out of its environment as a value of its
+            # configuration, where plain digits would be a number.
+            self.make_one(user, lambda: "w" + secrets.token_hex(SECRET_BYTES))
 
-    def _make(self, user: str) -> None:
-        # A letter in front: nats-server reads a password out of its environment as a value of its
-        # configuration, where plain digits would be a number.
+    def make_one(self, user: str, made: Callable[[], str]) -> None:
+        """Give this user what *made* gives, if there is nothing yet; the folder is there."""
+        if not (self.folder / user).exists():
+            self._make(user, made())
+
+    def _make(self, user: str, content: str) -> None:
         descriptor, name = tempfile.mkstemp(dir=self.folder, prefix=".new-")
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write("w" + secrets.token_hex(SECRET_BYTES))
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         try:

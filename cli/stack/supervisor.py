@@ -19,6 +19,7 @@ from cli.stack.databases import prepare_databases
 from cli.stack.issuer import LocalIssuer
 from cli.stack.journal import open_journal
 from cli.stack.keeper import Keeper
+from cli.stack.ledger_key import LEDGER_KEY, new_ledger_key
 from cli.stack.lock import lock_home
 from cli.stack.plan import Service, StackPlan, service_environment, with_fault_seed
 from cli.stack.ports import choose_ports
@@ -93,6 +94,7 @@ class Supervisor:
         plan = self._plan
         if plan.owns_secrets:
             self._secret.make(plan.secret_names())
+            self._secret.make_one(LEDGER_KEY, new_ledger_key)
         # The state file comes first: whoever finds the lock taken looks there for its owner.
         self._state = self._first_state()
         self._save()

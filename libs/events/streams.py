@@ -11,6 +11,7 @@ from libs.events.subjects import (
     CASES,
     DEPARTMENTS,
     KEYS,
+    LEDGER,
     NOTICES,
     PARKED,
     PHOTOS,
@@ -59,6 +60,8 @@ SENSED_BYTES_MAX: Final = 16_384
 ACT_BYTES_MAX: Final = 32_768
 ACT_DUPLICATE_WINDOW_SECONDS: Final = 0.1
 """The least that the server takes.  Ids of all departments share it: whoever knows a repeat is dispatch."""
+LEDGER_STREAMS: Final = (CASES, POLICY, NOTICES)
+"""What is evidence, and sealed by the ledger, each stream as a tree of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,7 @@ def log_streams(replicas: int, *, uploads_bytes_max: int | None = None) -> tuple
         _stream(POLICY, replicas, subjects=["policy.>"], **evidence),
         _stream(NOTICES, replicas, subjects=["notice.>"], **evidence),
         _stream(PARKED, replicas, subjects=["parked.>"], **evidence),
+        _stream(LEDGER, replicas, subjects=["ledger.*"], **evidence),
         _bucket(UNITS, replicas, age_days_max=UNIT_AGE_DAYS_MAX, bytes_max=UNIT_BYTES_MAX),
         _bucket(KEYS, replicas, age_days_max=0, bytes_max=KEY_BYTES_MAX),
         # With times to live, so that the place of what was deleted goes by itself.

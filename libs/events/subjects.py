@@ -11,6 +11,8 @@ SENSED: Final = "SENSED"
 POLICY: Final = "POLICY"
 NOTICES: Final = "NOTICES"
 PARKED: Final = "PARKED"
+LEDGER: Final = "LEDGER"
+"""The signed checkpoints of what is sealed, one subject for each sealed stream."""
 TIMERS: Final = "TIMERS"
 UNITS: Final = "UNITS"
 """A bucket, not a stream of evidence: where the departments' units are now."""
@@ -48,6 +50,11 @@ def name_of(encoded: str) -> str:
     if not name or token(name) != encoded:
         raise ValueError(f"not a token of a name: {encoded!r}")
     return name
+
+
+def ledger_subject(stream: str) -> str:
+    """Where the checkpoints of a sealed stream stand."""
+    return f"ledger.{stream}"
 
 
 def case_filter(case_id: str) -> str:

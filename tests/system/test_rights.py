@@ -30,7 +30,7 @@ PASSWORD: Final = "w-for-tests"
 ANSWER_SECONDS_MAX: Final = 10.0
 SEEDS: Final = {"water": new_seed(), "fire": new_seed()}
 SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
-LOG: Final = (*SERVICES, "provision", "importer", "auditor", "keys", "breakglass")
+LOG: Final = (*SERVICES, "ledger", "provision", "importer", "auditor", "keys", "breakglass")
 BUS: Final = ("provision-bus", "dispatch-bus", "intake-bus")
 DEPARTMENTS: Final = ("department-water", "department-fire")
 USERS: Final = (*LOG, *BUS, *DEPARTMENTS)
@@ -70,6 +70,7 @@ def subjects() -> list[str]:
         ),
         *("policy.rules", "policy.grid.a", "notice.c1.screen", "notice.c1.mail.1"),
         *(f"parked.{service}.c1" for service in SERVICES),
+        *(f"ledger.{stream}" for stream in ("CASES", "NONE", "CASES.x")),
         *("timer.set.c1.handle", "timer.due.c1.handle"),
         *("$KV.UNITS.water.u1", "$KV.KEYS.k.1", "$KV.RECEIVERS.r.1", "$KV.NONE.k"),
         *(f"$O.{store}.{part}.x" for store in ("PHOTOS", "UPLOADS", "NONE") for part in "CM"),
@@ -110,7 +111,8 @@ def _calls() -> Iterable[str]:
             yield f"$JS.ACK.hub.hash.{stream}.{consumer}.1.1.1.1.1"
 
 
-REBUILDERS: Final = (*SERVICES, "auditor")
+REBUILDERS: Final = (*SERVICES, "ledger", "auditor")
+SEALED: Final = ("CASES", "POLICY", "NOTICES")
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
     "CASES": (*SERVICES, "importer", "auditor"),
     "POLICY": (*SERVICES, "importer", "auditor", "provision"),
@@ -118,7 +120,8 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
     "PARKED": ("auditor",),
     "TIMERS": ("dispatch", "auditor"),
     "KV_UNITS": ("dispatch",),
-    "KV_KEYS": (*SERVICES, "keys"),
+    "LEDGER": ("ledger", "auditor"),
+    "KV_KEYS": (*SERVICES, "ledger", "keys"),
     "KV_RECEIVERS": ("notify",),
     "OBJ_PHOTOS": ("intake", "dispatch", "evaluation"),
     "OBJ_UPLOADS": ("intake", "dispatch", "evaluation"),
@@ -131,9 +134,15 @@ SEEN_BY: Final = {
     "PARKED": (*SERVICES, "importer", "auditor"),
     "ACTS": ("dispatch-bus",),
     "SENSED": ("intake-bus",),
+    **{stream: (*READERS[stream], "ledger") for stream in SEALED},
 }
+# Who reads one message by its position, from the leader alone.
+BY_POSITION: Final = {**READERS, **{stream: (*READERS[stream], "ledger") for stream in SEALED}}
 # Who reads the whole stream in one go, not only a page or one message of it.
-AT_ANY_SUBJECT: Final = {**READERS, "CASES": ("auditor",), "DEPARTMENTS": ()}
+AT_ANY_SUBJECT: Final = {**READERS, "CASES": ("auditor",), "LEDGER": ("auditor",), "DEPARTMENTS": ()}
+
+
+DIRECT: Final = {**READERS, "LEDGER": ("auditor",), "DEPARTMENTS": ()}
 
 
 def _table() -> Iterable[tuple[str, Iterable[str]]]:
@@ -147,6 +156,7 @@ def _table() -> Iterable[tuple[str, Iterable[str]]]:
     yield "notice.>", ["notify"]
     for service in SERVICES:
         yield f"parked.{service}.*", [service]
+    yield "ledger.*", ["ledger"]
     yield "timer.set.*.*", ["dispatch"]
     yield "$KV.UNITS.*.*", ["dispatch"]
     yield "$KV.KEYS.*.*", ["keys"]
@@ -182,8 +192,8 @@ def _table_of_streams() -> Iterable[tuple[str, Iterable[str]]]:
             f"$JS.API.STREAM.INFO.{stream}",
             {maker, *SEEN_BY[stream]} - ({"keys"} if stream == "KV_KEYS" else set()),
         )
-        yield f"$JS.API.STREAM.MSG.GET.{stream}", READERS[stream]
-        yield f"$JS.API.DIRECT.GET.{stream}", READERS[stream] if stream != "DEPARTMENTS" else ()
+        yield f"$JS.API.STREAM.MSG.GET.{stream}", BY_POSITION[stream]
+        yield f"$JS.API.DIRECT.GET.{stream}", DIRECT[stream]
         yield f"$JS.API.DIRECT.GET.{stream}.>", AT_ANY_SUBJECT[stream]
 
 
@@ -197,6 +207,9 @@ def _table_of_consumers() -> Iterable[tuple[str, Iterable[str]]]:
         yield f"$JS.ACK.*.*.CASES.{service}.>", [service]
     yield "$JS.API.CONSUMER.CREATE.CASES.*", (*REBUILDERS, "provision")
     yield "$JS.API.CONSUMER.DELETE.CASES.*", REBUILDERS
+    for stream in SEALED[1:]:
+        yield f"$JS.API.CONSUMER.CREATE.{stream}.*", ("ledger", "auditor", "provision")
+        yield f"$JS.API.CONSUMER.DELETE.{stream}.*", ("ledger", "auditor")
     yield "$JS.API.CONSUMER.INFO.CASES.*", ("provision", "importer", "auditor")
     yield "$JS.FC.>", REBUILDERS
     for stream, consumer, owner in (
@@ -313,6 +326,7 @@ LOOSENED: Final = {
     "dispatch": ("$JS.API.STREAM.PURGE.TIMERS", "$JS.API.STREAM.PURGE.TIMERS"),
     "evaluation": ("_INBOX_intake.>", "_INBOX_intake.x"),
     "notify": ("case.>", "case.c1.closed.1"),
+    "ledger": ("case.*.reported.*", "case.c1.reported.1"),
     "importer": ("policy.>", "policy.rules"),
     "auditor": ("$JS.API.STREAM.DELETE.*", "$JS.API.STREAM.DELETE.CASES"),
     "keys": ("$KV.>", "$KV.UNITS.water.u1"),

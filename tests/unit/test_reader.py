@@ -5,7 +5,7 @@ from typing import cast
 
 import pytest
 
-from libs.events.jetstream.reader import Credentials, RawEvent, Wire
+from libs.events.jetstream.reader import Credentials, KeptEvent, KeptWire, RawEvent, RawWire, Wire
 
 pytestmark = pytest.mark.asyncio
 INBOX = b"_INBOX_auditor.reader"
@@ -66,14 +66,14 @@ class Sent(asyncio.Transport):
         self.data += b"(closed)"
 
 
-def wire() -> tuple[Wire, Sent]:
+def wire() -> tuple[RawWire, Sent]:
     sent = Sent()
-    connected = Wire(Credentials("auditor", "secret"), INBOX.decode())
+    connected = RawWire(Credentials("auditor", "secret"), INBOX.decode())
     connected.connection_made(cast("asyncio.BaseTransport", sent))
     return connected, sent
 
 
-async def everything(connected: Wire) -> list[RawEvent]:
+async def everything(connected: Wire[RawEvent]) -> list[RawEvent]:
     found: list[RawEvent] = []
     while connected._arrived:  # pyright: ignore[reportPrivateUsage]  # take() would wait for more
         found.extend(await connected.take())
@@ -116,7 +116,7 @@ async def test_a_missing_delivery_ends_the_reading() -> None:
         await everything_or_end(connected)
 
 
-async def everything_or_end(connected: Wire) -> None:
+async def everything_or_end(connected: Wire[RawEvent]) -> None:
     while True:
         await connected.take()
 
@@ -126,3 +126,20 @@ async def test_an_error_of_the_server_ends_the_reading() -> None:
     connected.data_received(b"INFO {}\r\nPONG\r\n-ERR 'Stale Connection'\r\n")
     with pytest.raises(Exception, match="Stale Connection"):
         await everything_or_end(connected)
+
+
+async def test_whoever_keeps_evidence_gets_the_id_and_the_time() -> None:
+    connected = KeptWire(Credentials("auditor", "secret"), INBOX.decode())
+    more = b"NATS/1.0\r\nX: Nats-Msg-Id: no\r\nNats-Msg-Id:e-2 \r\ntraceparent: 00\r\n\r\n"
+    found: list[KeptEvent] = []
+    connected.data_received(
+        message(1, b"\r\nNats-Msg-Id: 9\r\n")
+        + message(2, b"two", headers=more)
+        + message(3, b"\r\nNats-Msg-Id: 9\r\n", headers=b"")
+    )
+    found.extend(await connected.take())
+    assert [(each.sequence, each.event_id, each.stored_at_ns) for each in found] == [
+        (41, b"1", 1_700_000_000),
+        (42, b"e-2", 1_700_000_000),
+        (43, b"", 1_700_000_000),
+    ]

@@ -1,16 +1,17 @@
-"""Reading the whole log fast: replay, rebuild, watch.
+"""Reading a whole stream fast: replay, rebuild, watch, seal.
 
 nats-py parses every header of every message, which costs more than decoding the event. This reader speaks just
-enough of the NATS protocol to receive one push consumer and skips the headers unread; all requests still go
-through the ordinary connection. Reading the log is what the product exists for: nothing else may use a protocol
-of its own.
+enough of the NATS protocol to receive one push consumer and skips the headers unread, or looks for the one that
+names the event; all requests still go through the ordinary connection. Reading the log is what the product exists
+for: nothing else may use a protocol of its own.
 """
 
 import asyncio
 import json
+from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from typing import Any, Final, NamedTuple, cast
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 from uuid import uuid4
 
 import structlog
@@ -32,6 +33,8 @@ _SEQUENCE_TOKEN: Final = (
     5  # of $JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>
 )
 _DELIVERY_TOKEN: Final = 6
+_TIME_TOKEN: Final = 7
+_MESSAGE_ID: Final = b"\r\nNats-Msg-Id:"
 
 
 class RawEvent(NamedTuple):
@@ -42,6 +45,21 @@ class RawEvent(NamedTuple):
     payload: bytes
 
 
+class KeptEvent(NamedTuple):
+    """One stored event with all that belongs to it as evidence, not decoded."""
+
+    sequence: int
+    subject: bytes
+    payload: bytes
+    event_id: bytes
+    """The header Nats-Msg-Id; empty without one."""
+    stored_at_ns: int
+    """When the server stored it, nanoseconds since 1970."""
+
+
+E = TypeVar("E", RawEvent, KeptEvent)
+
+
 class Credentials(NamedTuple):
     """Who reads."""
 
@@ -49,18 +67,42 @@ class Credentials(NamedTuple):
     password: str
 
 
-async def read(
-    jetstream: JetStream, credentials: Credentials, *, start: int = 1, stop: int | None = None
+def read(
+    jetstream: JetStream,
+    credentials: Credentials,
+    *,
+    stream: str = CASES,
+    start: int = 1,
+    stop: int | None = None,
 ) -> AsyncGenerator[list[RawEvent]]:
-    """The events of the log in order from position *start*, in lists as they arrive.
+    """The events of a stream in order from position *start*, in lists as they arrive.
 
-    Ends after position *stop*; without one it goes on for ever, following the log. A lost connection, a lost
+    Ends after position *stop*; without one it goes on for ever, following the stream. A lost connection, a lost
     consumer or a missing delivery is repaired by starting again behind the last event that was given out.
-    Raises LogUnavailable after REOPEN_ATTEMPTS_MAX openings in a row that brought nothing.
+    Raises LogUnavailable after REOPEN_ATTEMPTS_MAX openings in a row that brought nothing, LogRefused for a stream
+    that is not there or may not be read.
     """
+    return _read(lambda: _Reading(jetstream, credentials, stream, RawWire), start, stop)
+
+
+def read_kept(
+    jetstream: JetStream,
+    credentials: Credentials,
+    *,
+    stream: str = CASES,
+    start: int = 1,
+    stop: int | None = None,
+) -> AsyncGenerator[list[KeptEvent]]:
+    """As `read`, each event with its id and the server's time."""
+    return _read(lambda: _Reading(jetstream, credentials, stream, KeptWire), start, stop)
+
+
+async def _read(
+    opening: Callable[[], "_Reading[E]"], start: int, stop: int | None
+) -> AsyncGenerator[list[E]]:
     position, failures = start - 1, 0
     while stop is None or position < stop:
-        reading = _Reading(jetstream, credentials)
+        reading = opening()
         try:
             await reading.open(position + 1)
             async for events in reading.batches():
@@ -72,9 +114,10 @@ async def read(
                 yield events
         except _Interrupted as error:
             failures += 1
-            log.info("reader_reopened", position=position, reason=str(error))
+            log.info("reader_reopened", stream=reading.stream, position=position, reason=str(error))
             if failures > REOPEN_ATTEMPTS_MAX:
-                raise LogUnavailable(f"the log cannot be read past position {position}: {error}") from error
+                reason = f"{reading.stream} cannot be read past position {position}: {error}"
+                raise LogUnavailable(reason) from error
             await asyncio.sleep(REOPEN_WAIT_SECONDS)
         finally:
             await reading.close()
@@ -84,14 +127,22 @@ class _Interrupted(Exception):
     """This reading is over; another may go on where it stopped."""
 
 
-class _Reading:
+class _Reading(Generic[E]):
     """One push consumer, from its creation to its first trouble."""
 
-    def __init__(self, jetstream: JetStream, credentials: Credentials) -> None:
+    def __init__(
+        self,
+        jetstream: JetStream,
+        credentials: Credentials,
+        stream: str,
+        wire: Callable[[Credentials, str], "Wire[E]"],
+    ) -> None:
+        self.stream = stream
         self._jetstream = jetstream
         self._credentials = credentials
         self._consumer = f"reader-{uuid4().hex}"
-        self._wire: Wire | None = None
+        self._wire_of: Callable[[Credentials, str], Wire[E]] = wire
+        self._wire: Wire[E] | None = None
 
     async def open(self, start: int) -> None:
         url = self._jetstream.client.connected_url
@@ -100,12 +151,12 @@ class _Reading:
         inbox = f"_INBOX_{self._credentials.user}.{self._consumer}"
         try:
             _, self._wire = await asyncio.get_running_loop().create_connection(
-                lambda: Wire(self._credentials, inbox), url.hostname, url.port
+                lambda: self._wire_of(self._credentials, inbox), url.hostname, url.port
             )
             async with asyncio.timeout(SILENCE_SECONDS_MAX):
                 await self._wire.ready
             await self._jetstream.api(
-                f"CONSUMER.CREATE.{CASES}.{self._consumer}", self._request(inbox, start)
+                f"CONSUMER.CREATE.{self.stream}.{self._consumer}", self._request(inbox, start)
             )
         except (OSError, TimeoutError, NotNow, Unknown) as error:
             raise _Interrupted(str(error) or type(error).__name__) from error
@@ -114,7 +165,7 @@ class _Reading:
 
     def _request(self, inbox: str, start: int) -> dict[str, Any]:
         return {
-            "stream_name": CASES,
+            "stream_name": self.stream,
             "config": {
                 "name": self._consumer,
                 "deliver_policy": "by_start_sequence",
@@ -130,7 +181,7 @@ class _Reading:
             },
         }
 
-    async def batches(self) -> AsyncIterator[list[RawEvent]]:
+    async def batches(self) -> AsyncIterator[list[E]]:
         assert self._wire is not None, "open comes first"
         while True:
             try:
@@ -147,13 +198,13 @@ class _Reading:
         if self._jetstream.is_connected:
             try:
                 async with asyncio.timeout(CLOSE_SECONDS_MAX):
-                    await self._jetstream.api(f"CONSUMER.DELETE.{CASES}.{self._consumer}")
+                    await self._jetstream.api(f"CONSUMER.DELETE.{self.stream}.{self._consumer}")
             except (NotNow, Refused, Unknown, TimeoutError) as error:
                 reason = str(error) or type(error).__name__
                 log.debug("reader_left_behind", reason=reason, expires_seconds=INACTIVE_SECONDS)
 
 
-class Wire(asyncio.Protocol):
+class Wire(asyncio.Protocol, ABC, Generic[E]):
     """The receiving end of a push consumer: messages out of bytes, flow control answered when they were taken."""
 
     def __init__(self, credentials: Credentials, inbox: str) -> None:
@@ -163,12 +214,12 @@ class Wire(asyncio.Protocol):
         self._inbox = inbox
         self._transport: asyncio.Transport | None = None
         self._rest = b""
-        self._arrived: deque[tuple[list[RawEvent], bytes | None]] = deque()
+        self._arrived: deque[tuple[list[E], bytes | None]] = deque()
         self._wake = asyncio.Event()
         self._delivered = 0
         self._lost: str | None = None
 
-    async def take(self) -> list[RawEvent]:
+    async def take(self) -> list[E]:
         """The next events; an empty list is a sign of life.  Raises _Interrupted."""
         while not self._arrived:
             if self._lost is not None:
@@ -202,7 +253,8 @@ class Wire(asyncio.Protocol):
 
     def _parse(self, data: bytes) -> int:
         """Take every whole message out of *data*; how many bytes were used."""
-        position, events, size = 0, [], len(data)
+        events: list[E] = []
+        position, size = 0, len(data)
         while (end := data.find(b"\r\n", position)) >= 0:
             line = data[position:end]
             if not line.startswith((b"HMSG", b"MSG")):
@@ -218,21 +270,26 @@ class Wire(asyncio.Protocol):
             headers = int(parts[-2]) if line[0] == 72 else 0  # 72 is the H of HMSG
             reply = parts[3] if len(parts) == 6 - (not headers) else b""
             if reply.startswith(b"$JS.ACK"):
-                events.append(self._event(parts[1], reply, data[body + headers : body + total]))
+                events.append(self._event(parts[1], reply, data, body, body + headers, body + total))
             else:
                 events = self._status(events, reply, data[body : body + headers])
         if events:
             self._arrived.append((events, None))
         return position
 
-    def _event(self, subject: bytes, reply: bytes, payload: bytes) -> RawEvent:
+    @abstractmethod
+    def _event(self, subject: bytes, reply: bytes, data: bytes, headers: int, payload: int, end: int) -> E:
+        """The event whose headers and payload begin there in *data*."""
+
+    def _next(self, reply: bytes) -> list[bytes]:
+        """The tokens of the next delivery's reply subject."""
         tokens = reply.split(b".")
         self._delivered += 1
         if int(tokens[_DELIVERY_TOKEN]) != self._delivered:
             raise _Interrupted("a delivery is missing")
-        return RawEvent(int(tokens[_SEQUENCE_TOKEN]), subject, payload)
+        return tokens
 
-    def _status(self, events: list[RawEvent], reply: bytes, headers: bytes) -> list[RawEvent]:
+    def _status(self, events: list[E], reply: bytes, headers: bytes) -> list[E]:
         """A heartbeat or a flow control: it comes after the *events* before it, and is answered after them."""
         _, stalled, rest = headers.partition(b"Nats-Consumer-Stalled: ")
         flow_control = rest.partition(b"\r\n")[0] if stalled else reply or None
@@ -278,3 +335,29 @@ class Wire(asyncio.Protocol):
         if not self.ready.done():
             self.ready.set_exception(OSError(reason))
         self._wake.set()
+
+
+class RawWire(Wire[RawEvent]):
+    """Skips the headers unread."""
+
+    def _event(
+        self, subject: bytes, reply: bytes, data: bytes, headers: int, payload: int, end: int
+    ) -> RawEvent:
+        del headers
+        return RawEvent(int(self._next(reply)[_SEQUENCE_TOKEN]), subject, data[payload:end])
+
+
+class KeptWire(Wire[KeptEvent]):
+    """Looks for the event's id among the headers."""
+
+    def _event(
+        self, subject: bytes, reply: bytes, data: bytes, headers: int, payload: int, end: int
+    ) -> KeptEvent:
+        tokens = self._next(reply)
+        event_id, found = b"", data.find(_MESSAGE_ID, headers, payload)
+        if found >= 0:
+            begin = found + len(_MESSAGE_ID)
+            event_id = data[begin : data.index(b"\r\n", begin)].strip(b" ")
+        return KeptEvent(
+            int(tokens[_SEQUENCE_TOKEN]), subject, data[payload:end], event_id, int(tokens[_TIME_TOKEN])
+        )
