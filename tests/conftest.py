@@ -1,17 +1,43 @@
 """What all tests may ask for."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from cli.stack.rulebook import example_in
 from cli.stack.state import Stack
 from tests.support.stack import SERVERS_ONLY, running
 
+EVERYTHING = ""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """How examples are made up: none fails because the machine is slow, and only `--full` tries others each time.
+
+    And what is started here can be interrupted, also where these tests run in the background of a shell.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    always_the_same = config.getoption("markexpr") != EVERYTHING
+    settings.register_profile(
+        "whistle",
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
+        database=None,
+        derandomize=always_the_same,
+    )
+    settings.load_profile("whistle")
+
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
-    """A whole stack, servers and all services, with the example rule book: one for each test module."""
-    with running() as whole:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A whole stack, servers and all services, one for each test module; the example city at a clock's own pace.
+
+    So no time limit, which is seconds in the exercise, runs out because the machine is busy.
+    """
+    with running(policy_dir=example_in(tmp_path_factory.mktemp("policy") / "city", time_lapse=1)) as whole:
         yield whole
 
 

@@ -31,7 +31,7 @@ from libs.events.policy import RuleBook
 
 POLL_SECONDS: Final = 0.1
 ACTS_SECONDS_MAX: Final = 120.0
-STALL_SECONDS_MAX: Final = 30.0  # so long may catching up stand still before it is given up
+STALL_SECONDS_MAX: Final = 120.0  # so long may catching up stand still before it is given up
 CHECKS_AT_ONCE_MAX: Final = 10
 STACK_LOOK_SECONDS: Final = 1.0
 

@@ -24,6 +24,7 @@ READY_SECONDS_MAX = 120.0
 READY_POLL_SECONDS = 0.03
 STOP_SECONDS_MAX = 30.0
 INITDB_SECONDS_MAX = 120.0
+TRUE_SECONDS_MAX = 60.0
 SETTINGS = {
     "listen_addresses": HOST,
     "unix_socket_directories": "",  # socket paths get too long below a deep checkout
@@ -117,7 +118,7 @@ class PostgresServer:
             return _Place(programs, self.folder, None)
         user = _unprivileged_user()
         inside = RunAs(user.pw_uid, user.pw_gid, namespace=True)
-        if self._namespaces and await self._run(("/bin/true",), inside, 10.0) == 0:
+        if self._namespaces and await self._run(("/bin/true",), inside, TRUE_SECONDS_MAX) == 0:
             return _Place(programs, self.folder, inside)
         return _place_within_reach(self.folder, programs, user)
 

@@ -37,7 +37,7 @@ from libs.events.log import opened
 from libs.events.policy import RuleBook
 
 READER: Final = "auditor"
-SETTLE_SECONDS_MAX: Final = 30.0
+SETTLE_SECONDS_MAX: Final = 120.0
 LOOK_SECONDS: Final = 0.2
 TELL_SECONDS: Final = 5.0
 NOT_SAID_WELL: Final = frozenset(

@@ -15,7 +15,7 @@ from cli.embedded.process import end_holders, process_start, rotate
 from cli.stack.lock import is_locked
 from cli.stack.state import Stack, repository
 
-START_SECONDS_MAX = 300.0
+START_SECONDS_MAX = 600.0
 STOP_SECONDS_MAX = 60.0
 POLL_SECONDS = 0.02
 # Where the supervisor finds the pipe on which it tells how far it is.

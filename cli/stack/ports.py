@@ -3,7 +3,7 @@
 import json
 import random
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 import typer
@@ -44,13 +44,31 @@ def choose_ports(remembered: Path, names: Iterable[str], asked: Mapping[str, int
     return chosen
 
 
-def free_port(taken: set[int] | None = None) -> int:
-    """A port that nobody listens on now; raises PortTaken if none is found."""
+def free_port(but: Collection[int] = ()) -> int:
+    """A port that nobody uses, none of *but*, kept for this process until it ends; raises PortTaken if none is found.
+
+    Whoever is to listen there starts seconds later. Until then nobody else who asks here must get the same port,
+    and a process that was killed and starts again must find it.
+    """
     for _ in range(ATTEMPTS_MAX):
         port = random.choice(FREE_PORTS)
-        if port not in (taken or ()) and is_free(port):
+        if port not in but and _keep(port):
             return port
     raise PortTaken("no free port on this machine · 本机没有空闲端口")
+
+
+def _keep(port: int) -> bool:
+    """Take a port without listening there; False if somebody has it."""
+    keeping = socket.socket()
+    try:
+        keeping.bind((HOST, port))
+    except OSError:
+        keeping.close()
+        return False
+    # From now on whoever is to listen may bind beside it: servers set this option. Nobody else's `_keep` does.
+    keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    keeping.detach()
+    return True
 
 
 def is_free(port: int) -> bool:

@@ -4,7 +4,8 @@ import asyncio
 from contextlib import suppress
 from urllib.parse import urlsplit
 
-ANSWER_SECONDS_MAX = 2.0
+# Longer than a service looks before it says that it is not ready.
+ANSWER_SECONDS_MAX = 5.0
 
 
 async def is_ready(url: str) -> bool:

@@ -25,7 +25,8 @@ CANDIDATES_MAX: Final = 50
 """The newest ones: what is older than these is hardly the same problem."""
 JOINED_REPORTS_MAX: Final = 500
 """A case with so many reports takes no more by itself: its history would grow without end."""
-ANSWER_SECONDS_MAX: Final = 0.25
+ANSWER_SECONDS_MAX: Final = 2.0
+"""It takes milliseconds; this is for a machine that is busy, which must not stop looking."""
 PAUSE_SECONDS: Final = 5.0
 """After a failure, so that not every report waits for a database that is away."""
 GENERATION_SECONDS: Final = 2.0
@@ -46,9 +47,16 @@ FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.Interfa
 class Duplicates:
     """Looks for open cases around a point."""
 
-    def __init__(self, pool: Callable[[], "Pool | None"], clock: Callable[[], float] = monotonic) -> None:
+    def __init__(
+        self,
+        pool: Callable[[], "Pool | None"],
+        clock: Callable[[], float] = monotonic,
+        *,
+        answer_seconds_max: float = ANSWER_SECONDS_MAX,
+    ) -> None:
         self._pool = pool
         self._clock = clock
+        self._answer_seconds_max = answer_seconds_max
         self._resting_until = 0.0
         self._schema = ""
         self._schema_until = 0.0
@@ -62,7 +70,7 @@ class Duplicates:
             telemetry.count_lookup_skipped()
             return ()
         try:
-            async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            async with asyncio.timeout(self._answer_seconds_max):
                 found = await self._ask(pool, category, box_around(place.longitude, place.latitude, metres))
         except FAILURES as error:
             self._resting_until = self._clock() + PAUSE_SECONDS

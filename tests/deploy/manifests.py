@@ -14,7 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SERVICES = ("intake", "dispatch", "evaluation", "notify")
-RENDER_SECONDS_MAX = 60
+RENDER_SECONDS_MAX = 180
 
 Object = dict[str, Any]
 
@@ -52,7 +52,7 @@ def make_secrets(deploy: Path, folder: Path) -> None:
         [sys.executable, deploy / "make_secrets.py", "--dir", folder],
         check=True,
         capture_output=True,
-        timeout=60,
+        timeout=RENDER_SECONDS_MAX,
     )
 
 

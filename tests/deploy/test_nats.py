@@ -27,7 +27,7 @@ from .cluster import Cluster, lay_out, new_node, until
 from .manifests import ROOT
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-CHECK_SECONDS_MAX = 30
+CHECK_SECONDS_MAX = 180
 POLICY = ROOT / "policy/example"
 
 
@@ -139,7 +139,8 @@ async def test_a_department_is_added_while_everybody_stays(provisioned: Cluster,
         async with connected(
             provisioned.url, user="water", seed=seed.read_text().strip(), inbox=department_inbox("water")
         ) as water:
-            info = await water.jetstream(prefix=DEPARTMENT_API_PREFIX).consumer_info("DEPARTMENTS", "water")
+            bound = water.jetstream(prefix=DEPARTMENT_API_PREFIX, timeout=CHECK_SECONDS_MAX)
+            info = await bound.consumer_info("DEPARTMENTS", "water")
             assert info.config.filter_subject == "dept.water.>"
         assert client.stats["reconnects"] == 0
         assert client.is_connected

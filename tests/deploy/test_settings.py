@@ -177,7 +177,7 @@ def test_provisioning_gets_what_it_needs(way: str, trial: list[Object], compose:
         check=False,
         capture_output=True,
         cwd=ROOT,
-        timeout=60,
+        timeout=180,
     )
     assert helped.returncode == 0, "the command line knows no such command"
     telemetry = {variable(name) for name in TelemetrySettings.model_fields}

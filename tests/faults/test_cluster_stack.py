@@ -77,10 +77,7 @@ class Cluster:
         self.secrets = Secrets(folder / "secrets")
         plan = StackPlan.from_environment(home=folder, policy_dir=example_policy(), provision=provision)
         self.secrets.make((*plan.secret_names(), "route"))
-        taken: set[int] = set()
-        while len(taken) < 2 * REPLICAS + 1:
-            taken.add(free_port(taken))
-        *ports, postgres = taken
+        *ports, postgres = (free_port() for _ in range(2 * REPLICAS + 1))
         self.nats = NatsCluster(
             folder / "nats",
             ports=list(zip(ports[:REPLICAS], ports[REPLICAS:], strict=True)),

@@ -24,7 +24,17 @@ from libs.events.envelope import Entry
 from libs.events.errors import LogUnavailable, VersionConflict
 from libs.events.jetstream import NotNow, Unknown, expectation
 from libs.events.log import Fact, History, Log
-from tests.support.nodes import CONTEXT, FILED, Servers, cluster, eventually, kill, seed_of_run, told
+from tests.support.nodes import (
+    CONTEXT,
+    FILED,
+    SECONDS_MAX,
+    Servers,
+    cluster,
+    eventually,
+    kill,
+    seed_of_run,
+    told,
+)
 
 pytestmark = pytest.mark.asyncio
 
@@ -135,7 +145,7 @@ async def leader_in_the_middle_of_a_batch(servers: Servers, record: Record, chan
         await jetstream.client.publish(
             f"case.open.filed.{number}", b"{}", headers={**headers, "Nats-Batch-Sequence": str(number)}
         )
-    await jetstream.client.flush()
+    await jetstream.client.flush(int(SECONDS_MAX))
     for _ in range(chance.randrange(20)):
         await asyncio.sleep(0)
     await kill(leader)

@@ -36,6 +36,7 @@ from tests.support.faults import (
     seeded,
     strike,
     under_name,
+    until_restarted,
 )
 from tests.support.stack import log_of, running
 
@@ -114,6 +115,7 @@ async def test_an_import_goes_on_by_itself(
         result = await imported_through(stack, source, blows, before)
         assert result["rows_added"] == ROWS
         assert result["events_added"] == await position(stack) - before
+        await until_restarted(stack, victims, earlier)
         later = restarts(stack)
         assert {name for name in later if later[name] > earlier[name]} == set(victims)
 

@@ -13,10 +13,10 @@ from libs.events.contracts.dispatch import Assigned, Handled
 from libs.events.contracts.evaluation import CaseClosed, Outcome
 from libs.events.contracts.intake import CaseFiled, CaseReported
 from libs.events.envelope import Context, Origin
+from libs.events.errors import LogUnavailable
 from libs.events.ids import case_id_of_import, derived_event_id
-from libs.events.jetstream import JetStream
 from libs.events.log import Fact, History, Log
-from tests.support.stack import eventually, log_of
+from tests.support.stack import WAIT_SECONDS_MAX, eventually, log_of
 
 SYSTEM: Final = "boston311"
 REPORTED_AT: Final = datetime(2011, 7, 1, 5, 32, 33, tzinfo=UTC)
@@ -68,15 +68,18 @@ async def _import(log: Log, key: str, number: int) -> str:
     return case_id
 
 
-async def caught_up(stack: Stack, *services: str) -> None:
-    """Wait until the read models of these services hold all that stands in the log."""
+async def caught_up(stack: Stack, *services: str, seconds_max: float = WAIT_SECONDS_MAX) -> None:
+    """Wait until each of these services has taken, and acknowledged, all that stands in the log."""
+    assert services, "nobody is waited for"
     async with log_of(stack, "auditor") as (_, jetstream):
-        for service in services:
-            await eventually(lambda service=service: _no_lag(jetstream, service))  # type: ignore[misc]  # bound now
 
+        async def nothing_left() -> bool:
+            try:
+                return not any([await streams.lag(jetstream, service) for service in services])
+            except LogUnavailable:  # a consumer without a leader
+                return False
 
-async def _no_lag(jetstream: JetStream, service: str) -> bool:
-    return await streams.lag(jetstream, service) == 0
+        await eventually(nothing_left, seconds_max)
 
 
 def report(stack: Stack, category: str = "1401", community: str = "qiaotou") -> dict[str, Any]:

@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 from collections import Counter
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,18 +21,17 @@ import yaml
 from cli.client import ask
 from cli.importing.sample import write
 from cli.stack.state import Stack, repository
-from libs.events.errors import LogUnavailable
 from libs.events.jetstream import JetStream
 from libs.events.jetstream.reader import Credentials, RawEvent, read
 from libs.events.log import typed
 from libs.events.readmodel import ACTIVE
 from libs.events.rebuild import digest
-from libs.events.streams import lag
 from services.evaluation.views import MODEL, By
+from tests.support import cases
 from tests.support.stack import answered, command_line, eventually, log_of
 
 SEED_VARIABLE: Final = "WHISTLE_TEST_SEED"
-SECONDS_MAX: Final = 300.0
+SECONDS_MAX: Final = 600.0
 """A safety net: nothing here takes so long."""
 AS_OF: Final = datetime(2011, 11, 6, tzinfo=UTC)
 """In the middle of what the made-up rows tell, so that some cases are open, and some of these late."""
@@ -279,21 +278,25 @@ async def stored(jetstream: JetStream, stream: str) -> int:
 
 async def caught_up(stack: Stack) -> None:
     """Wait until every service has taken, and acknowledged, all that stands in the log."""
-    async with log_of(stack, "auditor") as (_, jetstream):
-
-        async def nothing_left() -> bool:
-            try:
-                return not any([await lag(jetstream, name) for name in CONSUMERS])
-            except LogUnavailable:  # a consumer without a leader
-                return False
-
-        await eventually(nothing_left, SECONDS_MAX)
+    await cases.caught_up(stack, *CONSUMERS, seconds_max=SECONDS_MAX)
 
 
 async def nobody_parked(stack: Stack) -> None:
     """No service met an event that it could not handle."""
     async with log_of(stack, "auditor") as (_, jetstream):
         assert await stored(jetstream, "PARKED") == 0
+
+
+async def until_restarted(
+    stack: Stack, names: Collection[str], earlier: Mapping[str, int] | None = None
+) -> None:
+    """Wait until each of these was started again, more often than *earlier*: the supervisor says so a moment later."""
+
+    async def all_again() -> bool:
+        now = restarts(stack)
+        return all(now[name] > (earlier or {}).get(name, 0) for name in names)
+
+    await eventually(all_again, SECONDS_MAX)
 
 
 def restarts(stack: Stack) -> dict[str, int]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-HALT_SECONDS_MAX: Final = 10.0
+HALT_SECONDS_MAX: Final = 60.0
 POLL_SECONDS: Final = 0.001
 
 

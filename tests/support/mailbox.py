@@ -1,6 +1,5 @@
 """A mail server that keeps what it takes, in a thread of its own."""
 
-import socket
 from asyncio import WriteTransport
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -10,7 +9,8 @@ from email.message import EmailMessage
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
-HOST = "127.0.0.1"
+from cli.stack.ports import HOST, free_port
+
 NOBODY = "nobody@resident.example"
 """An address for which it takes nothing."""
 
@@ -59,10 +59,3 @@ def mail_server() -> Generator[Mailbox]:
         yield mailbox
     finally:
         controller.stop()
-
-
-def free_port() -> int:
-    """A port that nobody listens on at this moment."""
-    with socket.create_server((HOST, 0)) as server:
-        port: int = server.getsockname()[1]
-        return port

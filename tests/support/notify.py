@@ -5,8 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final
@@ -31,13 +31,13 @@ from libs.events.subjects import RECEIVERS
 from services.notify.subscriptions.model import Secret, State, Subscription
 from services.notify.subscriptions.store import Subscriptions
 from tests.support.receiver import SECRET
-from tests.support.stack import environment, eventually, log_of
+from tests.support.stack import POLL_SECONDS, environment, eventually, log_of
 
 PATIENT: Final = {"WHISTLE_DELIVERY_ATTEMPT_SECONDS": "10", "WHISTLE_DELIVERY_LEASE_SECONDS": "30"}
 """On a machine that is busy, too, an answer comes in time."""
-QUICK: Final = {"WHISTLE_DELIVERY_ATTEMPT_SECONDS": "1", "WHISTLE_DELIVERY_LEASE_SECONDS": "3"}
+QUICK: Final = {"WHISTLE_DELIVERY_ATTEMPT_SECONDS": "2", "WHISTLE_DELIVERY_LEASE_SECONDS": "6"}
 """What a killed replica was about to deliver is taken over soon."""
-SECONDS_MAX: Final = 240.0
+SECONDS_MAX: Final = 600.0
 """A safety net: nothing here takes so long."""
 ACK_WAIT_SECONDS: Final = 2
 """What a killed replica had in hand comes again after this time."""
@@ -48,6 +48,15 @@ SELECT exists(SELECT FROM notify.deliveries WHERE state = 'due' AND receiver = $
 """
 # Rows, not tables: to truncate waits for tables that a replica at work holds while it waits for others of them.
 EMPTY: Final = "DELETE FROM notify.deliveries; DELETE FROM notify.lanes; DELETE FROM notify.replays"
+# Never waiting for a row: a replica that has it may wait for another of these.
+NOW_DUE: Final = """
+UPDATE notify.deliveries SET due_at = now() WHERE notice_id IN (
+    SELECT notice_id FROM notify.deliveries WHERE state = 'due' AND due_at > now() FOR UPDATE SKIP LOCKED);
+UPDATE notify.lanes SET due_at = now(), closed_until = '-infinity' WHERE lane IN (
+    SELECT lane FROM notify.lanes WHERE due_at > now() OR closed_until > now() FOR UPDATE SKIP LOCKED)
+"""
+LEASES_OVER: Final = "UPDATE notify.lanes SET leased_until = now()"
+"""As if it were long ago that a replica died."""
 
 
 class Notify:
@@ -121,7 +130,7 @@ class Notify:
     def _end(self, how: signal.Signals) -> None:
         if self._process is not None and self._process.poll() is None:
             os.kill(self._process.pid, how)
-            self._process.wait(30)
+            self._process.wait(120)
 
 
 def _given(stack: Stack) -> dict[str, str]:
@@ -135,7 +144,7 @@ def _given(stack: Stack) -> dict[str, str]:
 
 
 def _answers(url: str) -> bool:
-    with suppress(URLError, OSError), urlopen(url, timeout=2) as answer:
+    with suppress(URLError, OSError), urlopen(url, timeout=10) as answer:
         return bool(answer.status == 200)
     return False
 
@@ -206,6 +215,21 @@ async def forget_all(stack: Stack) -> None:
             if found is not None:
                 await subscriptions.delete(each.id, found[1])
     await execute(stack, EMPTY)
+
+
+@asynccontextmanager
+async def time_flies(stack: Stack) -> AsyncGenerator[None]:
+    """Meanwhile all that waits for its time is due at once."""
+
+    async def fly() -> None:
+        while True:
+            await execute(stack, NOW_DUE)
+            await asyncio.sleep(POLL_SECONDS)
+
+    async with asyncio.TaskGroup() as group:
+        flying = group.create_task(fly())
+        yield
+        flying.cancel()
 
 
 async def execute(stack: Stack, statement: str) -> None:

@@ -16,7 +16,7 @@ from libs.events.subjects import ask_subject
 from tests.support.signing import Signing
 from tests.support.stack import eventually, log_of
 
-ANSWER_SECONDS_MAX: Final = 30
+ANSWER_SECONDS_MAX: Final = 60
 CENTRE: Final = "centre:hebin"
 SPECIALIST: Final = "specialist:qiaotou"
 PHOTO: Final[dict[str, Any]] = {"photos": ["https://photos.example.org/after.jpg"]}

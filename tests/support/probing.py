@@ -12,7 +12,7 @@ import nkeys  # type: ignore[import-untyped]  # it carries no types
 
 from cli.departments.keyring import public_of
 
-READ_SECONDS_MAX: Final = 20.0
+READ_SECONDS_MAX: Final = 60.0
 _REFUSED: Final = re.compile(rb"-ERR 'Permissions Violation for (?:Publish|Subscription) to \"([^\"]+)\"")
 
 

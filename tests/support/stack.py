@@ -20,9 +20,10 @@ from libs.events.errors import LogUnavailable
 from libs.events.jetstream import JetStream, NotNow, Unknown, connected
 from libs.events.log import Log, opened
 
-STOP_SECONDS_MAX: Final = 60
-COMMAND_SECONDS_MAX: Final = 120
-WAIT_SECONDS_MAX: Final = 60.0
+STOP_SECONDS_MAX: Final = 120
+COMMAND_SECONDS_MAX: Final = 300
+WAIT_SECONDS_MAX: Final = 180.0
+"""Safety nets, all three: a machine that is busy with something else may take its time."""
 POLL_SECONDS: Final = 0.05
 
 T = TypeVar("T")

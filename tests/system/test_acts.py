@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -12,7 +12,6 @@ import pytest
 import pytest_asyncio
 
 from cli.departments.serving import enable
-from cli.stack.rulebook import example_in
 from cli.stack.state import Stack
 from libs.events.contracts.acts import ActRefused
 from libs.events.contracts.dispatch import Accepted, Assigned, ProgressNoted
@@ -23,21 +22,14 @@ from libs.events.jetstream import JetStream, Message
 from libs.events.log import History
 from libs.events.subjects import act_subject, case_subject
 from tests.support.cases import report, until_in_log
-from tests.support.stack import log_of, running, whistle
+from tests.support.stack import log_of, whistle
 
 NOBODY: Final = "0" * 20
-SECONDS_MAX: Final = 30.0
+SECONDS_MAX: Final = 180.0
 AFTER: Final = "https://photos.example.org/after.jpg"
 NOTES: Final = 20
 CASES: Final = 5
 UNREADABLE: Final = 4
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """The city at a clock's own pace: a deadline in the middle adds facts, and changes what is allowed."""
-    with running(policy_dir=example_in(tmp_path_factory.mktemp("policy") / "city", time_lapse=1)) as slow:
-        yield slow
 
 
 @asynccontextmanager

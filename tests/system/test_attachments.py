@@ -51,7 +51,7 @@ JPEG: Final = {"Content-Type": "image/jpeg"}
 
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=stack.service_url("intake"), timeout=30) as client:
+    async with httpx.AsyncClient(base_url=stack.service_url("intake"), timeout=60) as client:
         yield client
 
 

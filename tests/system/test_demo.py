@@ -26,7 +26,14 @@ from tests.support.stack import environment, eventually, running, whistle
 SHORT: Final = ("--cases", "60", "--seconds", "4")
 LONG: Final = ("--cases", "600", "--seconds", "600")
 PLAYED: Final = "Ctrl-C"
-DEMO_SECONDS_MAX: Final = 180
+DEMO_SECONDS_MAX: Final = 600
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The city of the exercise, where a day passes in a minute."""
+    with running() as quick:
+        yield quick
 
 
 @pytest.fixture
@@ -93,7 +100,7 @@ def until(process: subprocess.Popen[str], word: str) -> str:
 
 def cases_in(stack: Stack) -> int:
     """How many cases evaluation knows of."""
-    states: dict[str, int] = httpx.get(f"{stack.service_url('evaluation')}/states").json()
+    states: dict[str, int] = httpx.get(f"{stack.service_url('evaluation')}/states", timeout=60).json()
     return states["cases"]
 
 
@@ -133,7 +140,7 @@ async def test_it_stays_up_until_ctrl_c_with_the_departments_at_work(home: Path)
         out = await asyncio.to_thread(until, demo, PLAYED)
         assert "/docs" in out
         stack = Stack.load(home)
-        async with httpx.AsyncClient(auth=Signing(stack)) as http:
+        async with httpx.AsyncClient(auth=Signing(stack), timeout=60) as http:
             report = {"category": "1502", "description": "二次停车", "place": {"community": "matou"}}
             answer = await http.post(f"{stack.service_url('intake')}/cases", json=report)
             case = f"{stack.service_url('evaluation')}/cases/{answer.json()['case_id']}"

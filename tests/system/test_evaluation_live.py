@@ -88,7 +88,7 @@ def middle(grid: Grid) -> tuple[float, float]:
 
 @pytest_asyncio.fixture
 async def city(stack: Stack) -> AsyncGenerator[City]:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield City(stack, http)
 
 
@@ -163,7 +163,7 @@ async def test_reports_that_were_joined_end_with_their_case(city: City) -> None:
     words = "The street lamp at the school has been dark for three days"
     first = await city.report(words)
     await city.department_of(first["case_id"])
-    await caught_up(city.stack, "evaluation")
+    await caught_up(city.stack, "intake")  # it looks for duplicates
     second = await city.report(words)
     await until_in_log(city.stack, second["case_id"], "merged")
     await until_in_log(city.stack, first["case_id"], "joined")

@@ -33,6 +33,7 @@ from tests.support.cases import caught_up, until_in_log
 from tests.support.nodes import Servers, single
 from tests.support.signing import Signing
 from tests.support.stack import eventually, log_of, running, whistle
+from tests.support.zones import far_from_midnight
 
 HERE = (118.714, 36.408)
 FLEET_UNITS = 800
@@ -132,7 +133,7 @@ async def test_one_of_800_is_chosen_at_once(server: Servers, record_property: An
         assert (choice.unit, choice.considered) == (f"car-{number + 1:03}", FLEET_UNITS - number)
     record_property("seconds", took)
     print(f"one of {FLEET_UNITS} chosen in {sorted(took)[len(took) // 2] * 1000:.1f} ms (median)")  # noqa: T201
-    assert min(took) < 1.0
+    assert min(took) < SECONDS_MAX / 10, "how fast it is, the bench says"
 
 
 # The whole stack, over HTTP and the bus.
@@ -143,7 +144,11 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """The example city at its real pace, whose grid workers walk at all hours."""
     folder = tmp_path_factory.mktemp("policy") / "city"
     shutil.copytree(example_policy(), folder)
-    for name, setting in (("patrol.yaml", 'hours: ["00:00-24:00"]'), ("city.yaml", "time_lapse: 1")):
+    for name, setting in (
+        ("patrol.yaml", 'hours: ["00:00-24:00"]'),
+        ("city.yaml", "time_lapse: 1"),
+        ("city.yaml", f"time_zone: {far_from_midnight()}"),
+    ):
         key, lines = setting.split(":")[0], (folder / name).read_text(encoding="utf-8").splitlines()
         changed = [setting if line.startswith(f"{key}:") else line for line in lines]
         assert setting in changed

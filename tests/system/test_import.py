@@ -30,7 +30,7 @@ from libs.events.ids import case_id_of_import
 from libs.events.jetstream import JetStream
 from libs.events.jetstream.reader import Credentials, read
 from libs.events.log import Log, typed
-from tests.support.stack import command_line, eventually, log_of, whistle
+from tests.support.stack import COMMAND_SECONDS_MAX, command_line, eventually, log_of, whistle
 
 DATA: Final = Path(__file__).parents[1] / "data"
 SAMPLE: Final = DATA / "import_boston.csv"
@@ -296,7 +296,7 @@ async def test_a_server_that_is_killed_is_waited_for(
     await eventually(is_there)
     now = Stack.load(servers.home)
     os.kill(next(running.pid for running in now.processes if running.name == "nats"), signal.SIGKILL)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=COMMAND_SECONDS_MAX)
     assert process.returncode == 0, err
     result = json.loads(out)
     cases = await in_log(servers, mapping.system)

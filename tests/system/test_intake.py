@@ -1,7 +1,6 @@
 """Intake on a running stack: places, near-duplicates, what waits for a specialist, what becomes of it."""
 
 import asyncio
-import socket
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,6 +9,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from cli.stack.ports import free_port
 from cli.stack.rulebook import example_policy
 from cli.stack.state import Stack
 from libs.events.jetstream import JetStream
@@ -37,7 +37,7 @@ def middle(grid: Grid) -> tuple[float, float]:
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> Any:
     url = stack.service_url("intake")
-    async with httpx.AsyncClient(base_url=url, timeout=30, auth=Signing(stack)) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60, auth=Signing(stack)) as client:
         yield client
 
 
@@ -296,7 +296,7 @@ async def test_both_reporters_are_answered_when_the_case_ends(stack: Stack, http
     await until_in_log(stack, main["case_id"], "assigned")
     body = {"by": "centre:hebin", "outcome": "not_resolved", "note": "Private ground"}
     url = stack.service_url("evaluation")
-    async with httpx.AsyncClient(base_url=url, auth=Signing(stack)) as evaluation:
+    async with httpx.AsyncClient(base_url=url, timeout=60, auth=Signing(stack)) as evaluation:
         closed = await evaluation.post(f"/cases/{main['case_id']}/close", json=body)
         assert closed.status_code == 200, closed.text
     for receipt in (main, other):
@@ -342,9 +342,7 @@ async def test_many_like_reports_at_once_are_all_answered_and_counted(
 
 
 async def test_reports_are_taken_while_postgresql_is_away_also_from_the_start(servers: Stack) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port, nobody = free.getsockname()[1], "postgresql://intake:none@127.0.0.1:1/whistle"
+    port, nobody = free_port(), "postgresql://intake:none@127.0.0.1:1/whistle"
     settings = {
         "WHISTLE_NATS_URL": servers.nats_url,
         "WHISTLE_NATS_USER": "intake",
@@ -361,7 +359,7 @@ async def test_reports_are_taken_while_postgresql_is_away_also_from_the_start(se
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        async with httpx.AsyncClient(base_url=url, timeout=30, auth=Signing(servers)) as alone:
+        async with httpx.AsyncClient(base_url=url, timeout=60, auth=Signing(servers)) as alone:
 
             async def ready() -> bool:
                 try:

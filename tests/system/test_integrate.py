@@ -243,7 +243,9 @@ async def test_node_hears_acts_and_reads_again(desk: Desk, stack: Stack, node: s
 
 
 async def asked(department: Department, /, **body: object) -> dict[str, Any]:
-    reply = await department.client.request("ask.water.replay", json.dumps(body).encode(), timeout=10)
+    reply = await department.client.request(
+        "ask.water.replay", json.dumps(body).encode(), timeout=WAIT_SECONDS_MAX
+    )
     answer: dict[str, Any] = json.loads(reply.data)
     assert (
         wrong_with("whistle.answer.page.v1" if answer["ok"] else "whistle.answer.not-done.v1", answer) is None

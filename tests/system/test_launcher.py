@@ -13,7 +13,6 @@ import pytest
 from cli.main import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
-SECOND_START_SECONDS_MAX = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +47,7 @@ def test_the_launcher_prepares_once_and_again_when_the_lock_changed(checkout: Pa
     (tmp_path / "cli").mkdir()
     (tmp_path / "cli/__main__.py").write_text("print('wrong')")
     command = [str(checkout / "whistle"), "show", "C 1"]
+    began = time.monotonic()
     starts = [
         subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         for _ in range(2)
@@ -58,9 +58,9 @@ def test_the_launcher_prepares_once_and_again_when_the_lock_changed(checkout: Pa
     assert [output for output, _ in outputs] == [expected, expected]
     assert "".join(errors for _, errors in outputs).count("making .venv") == 1
 
-    began = time.monotonic()
+    prepared = time.monotonic()
     second = run(checkout, "status", cwd=tmp_path)
-    assert time.monotonic() - began < SECOND_START_SECONDS_MAX
+    assert time.monotonic() - prepared < (prepared - began) / 2, "it prepared again"
     assert (second.returncode, second.stderr) == (0, "")
 
     tests = run(checkout, "test", cwd=tmp_path)

@@ -16,6 +16,7 @@ import pytest
 import pytest_asyncio
 
 from cli.client import ask
+from cli.departments.serving import enable
 from cli.stack.rulebook import example_in, example_policy
 from cli.stack.state import Stack
 from libs.events.contracts.base import Event
@@ -60,7 +61,7 @@ PAIRS: Final = 8
 
 def limits(content: dict[str, Any]) -> dict[str, Any]:
     sets = dict.fromkeys(content["sets"], SLOW) | {"urgent-12h": QUICK}
-    return content | {"sets": sets, "report_in": "2 urgent hours"}
+    return content | {"sets": sets, "report_in": "4 urgent hours"}
 
 
 def escalation(content: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def neglected(city: Stack) -> str:
 
 @pytest_asyncio.fixture
 async def people(city: Stack) -> AsyncGenerator[People]:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield People(city, http)
 
 
@@ -181,6 +182,7 @@ async def test_a_community_calls_three_departments_and_one_does_not_come(people:
         "lead": "water",
         "reason": "三家一起",
     }
+    await enable(people.stack, ["water"])  # before the clock runs
     done(await people.centre(case_id, "whistle", by=COMMUNITY, **called))
     assert (await people.ask("water", case_id, "report-in", officer="water-qiaotou"))["ok"]
     done(await people.department("roads", case_id, "report-in", officer="roads-qiaotou", note="到场"))

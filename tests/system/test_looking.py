@@ -222,7 +222,7 @@ def test_watch_follows_what_comes_next(city: City) -> None:
     try:
         last = asyncio.run(end_of_log(city))
         case_ids: list[str] = []
-        for _ in range(100):  # until the watch has begun, which nothing tells
+        for _ in range(1_000):  # until the watch has begun, which nothing tells
             case_ids.append(report(city.stack)["case_id"])
             if _readable(process):
                 break
@@ -264,7 +264,7 @@ def test_watch_ends_when_nobody_reads_any_more(city: City) -> None:
 
 
 async def _report_until_it_ends(city: City, process: subprocess.Popen[str]) -> None:
-    for _ in range(100):
+    for _ in range(1_000):
         receipt = await asyncio.to_thread(report, city.stack)
         await until_in_log(city.stack, receipt["case_id"], "assigned")
         if process.poll() is not None:

@@ -16,6 +16,7 @@ import pytest
 
 from cli.client import NotAnswered, ask
 from cli.stack.plan import VAULT_INDEX
+from cli.stack.ports import free_port
 from cli.stack.state import Stack
 from libs.events.contracts.dispatch import Assigned, Escalated, EscalationReason
 from libs.events.contracts.intake import CaseRejected, CaseReported
@@ -27,8 +28,8 @@ from libs.events.vault.index import Index
 from libs.events.vault.keeping import erase, persons_of
 from libs.events.vault.store import PostgresSealer, vault_at
 from services.notify.delivery.engine import LANE_AT_ONCE_MAX
-from tests.support.mailbox import NOBODY, Mailbox, free_port, mail_server
-from tests.support.notify import ACK_WAIT_SECONDS, PLACE, SECONDS_MAX, Notify, execute, state
+from tests.support.mailbox import NOBODY, Mailbox, mail_server
+from tests.support.notify import ACK_WAIT_SECONDS, PLACE, SECONDS_MAX, Notify, state, time_flies
 from tests.support.receiver import Post, Receiver, receiving, verified, yes
 from tests.support.stack import SERVERS_ONLY, eventually, log_of, running, whistle
 
@@ -37,10 +38,6 @@ OPERATOR = "operator:city"
 
 
 WAITING = "SELECT count(*) FROM notify.deliveries WHERE bundle IS NOT NULL AND state = 'due'"
-NOW_DUE = """
-WITH opened AS (UPDATE notify.lanes SET due_at = now(), closed_until = '-infinity')
-UPDATE notify.deliveries SET due_at = now() WHERE state = 'due'
-"""
 
 
 @dataclass(frozen=True)
@@ -191,16 +188,16 @@ async def test_gateways_that_die_over_a_message_get_it_again_under_its_id(
     gateway.behaviour, town.mailbox.dies = says_nothing, True
     mailed = await report(town, Contact(mail="died@resident.example"))
     phoned = await report(town, Contact(phone="13887654322"))
-    assert await outcome(town, mailed, 1) == ("due", "SMTPServerDisconnected")
     await come(lambda: gateway.posts, 1)
     await gateway.close()
+    assert await outcome(town, mailed, 1) == ("due", "SMTPServerDisconnected")
     assert (await outcome(town, phoned, 1, "sms"))[0] == "due"
 
     gateway.behaviour = yes
     await gateway.open()
-    await execute(town.stack, NOW_DUE)
-    assert (await outcome(town, mailed, 1, state="sent"))[0] == "sent"
-    assert (await outcome(town, phoned, 1, "sms", state="sent"))[0] == "sent"
+    async with time_flies(town.stack):
+        assert (await outcome(town, mailed, 1, state="sent"))[0] == "sent"
+        assert (await outcome(town, phoned, 1, "sms", state="sent"))[0] == "sent"
     mails = [each["Message-ID"] for each in town.mailbox.of("died@resident.example")]
     posts = [post.headers["idempotency-key"] for post in gateway.posts]
     assert [(len(each), len(set(each))) for each in (mails, posts)] == [(2, 1), (2, 1)]
@@ -215,8 +212,9 @@ async def test_a_digest_is_one_message(town: Town) -> None:
         wish(town, each.tracking_number, digest=clock)
         await happen(town, each, rejected(), "intake")
     await happen(town, one, Assigned(department="water"), "dispatch")
-    await planned_and_due(town, 3)
-    await come(lambda: town.mailbox.of("digest@resident.example"), 3)
+    await planned(town, 3)
+    async with time_flies(town.stack):
+        await come(lambda: town.mailbox.of("digest@resident.example"), 3)
     message = town.mailbox.of("digest@resident.example")[2]
     assert message["Subject"].endswith("(+2)")
     assert message.get_content().count("private ground") == 4  # two cases, two languages
@@ -327,8 +325,9 @@ async def test_a_receiver_that_never_answers_holds_up_nobody(town: Town) -> None
         await state(town.stack, [f"slow {number}" for number in range(30)])
         await come(lambda: quick.posts, 30)
         await come(lambda: slow.posts, 1)
-        # All of them came while the first ones to the other were still under way, as many as a lane may have.
-        assert len(slow.posts) <= LANE_AT_ONCE_MAX
+        # All of them came while the first ones to the other were still under way, as many as a lane may have; on a slow
+        # machine they may have come again by now.
+        assert len(set(slow.ids)) <= LANE_AT_ONCE_MAX
     for each in await asked(town, "/webhooks"):
         await gone(town, f"/webhooks/{each['id']}")
 
@@ -363,8 +362,8 @@ async def outcome(
     return found[0]["state"], found[0]["reason"]
 
 
-async def planned_and_due(town: Town, number: int) -> None:
-    """Let what waits for its time be due now, as soon as all of it is planned."""
+async def planned(town: Town, number: int) -> None:
+    """Wait until so much waits for its time."""
     connection = await asyncpg.connect(town.stack.postgres_dsn("whistle_notify"))
 
     async def are_planned() -> bool:
@@ -372,7 +371,6 @@ async def planned_and_due(town: Town, number: int) -> None:
 
     try:
         await eventually(are_planned, SECONDS_MAX)
-        await connection.execute(NOW_DUE)
     finally:
         await connection.close()
 

@@ -57,7 +57,7 @@ def key(stack: Stack) -> str:
 @pytest_asyncio.fixture
 async def http(stack: Stack) -> Any:
     url = f"{stack.service_url('intake')}{BASE}"
-    async with httpx.AsyncClient(base_url=url, timeout=30) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
         yield client
 
 
@@ -272,7 +272,7 @@ async def test_a_rejected_report_is_closed_and_its_words_are_nobodys(
 async def reject(stack: Stack, case_id: str) -> None:
     body = {"by": "specialist:qiaotou", "reason": "不属实"}
     url = stack.service_url("intake")
-    async with httpx.AsyncClient(base_url=url, auth=Signing(stack)) as client:
+    async with httpx.AsyncClient(base_url=url, auth=Signing(stack), timeout=60) as client:
         answer = await client.post(f"/cases/{case_id}/reject", json=body)
         assert answer.status_code == 200, answer.text
 

@@ -2,28 +2,17 @@
 
 import asyncio
 import json
-from collections.abc import Generator
 from typing import Any, Final
 
-import pytest
-
-from cli.stack.rulebook import example_in
 from cli.stack.state import Stack
 from libs.events.envelope import encode
 from libs.events.jetstream import Message
 from libs.events.subjects import case_subject
 from tests.support.cases import report, until_in_log
-from tests.support.stack import eventually, log_of, running, whistle
+from tests.support.stack import eventually, log_of, whistle
 
 SERVICES: Final = {"intake", "dispatch", "evaluation", "notify"}
 REASON: Final = "written by hand, and never meant"
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
-    """The city at a clock's own pace: a deadline that comes in the middle would park a case once more."""
-    with running(policy_dir=example_in(tmp_path_factory.mktemp("policy") / "city", time_lapse=1)) as slow:
-        yield slow
 
 
 def run(stack: Stack, *arguments: str, code: int = 0) -> Any:

@@ -43,7 +43,7 @@ WHERE schemaname NOT IN ('pg_catalog', 'information_schema')
 
 @pytest_asyncio.fixture
 async def people(stack: Stack) -> AsyncGenerator[People]:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield People(stack, http)
 
 
@@ -58,8 +58,7 @@ async def whole_life(people: People) -> Receipt:
     done(await people.judge(case_id, "verify", note=f"电话回访 {TYPED}"))
     await people.until(case_id, "closed")
     done(await people.rate(receipt.tracking_number, text=f"谢谢，有事打{COMMENT}"))
-    async with asyncio.timeout(60):
-        await caught_up(people.stack)
+    await caught_up(people.stack, "intake", "dispatch", "evaluation", "notify")
     return receipt
 
 

@@ -4,8 +4,8 @@ import asyncio
 import json
 import signal
 import subprocess
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -138,10 +138,23 @@ def started(city: Stack, service: str) -> "subprocess.Popen[str]":
     )
 
 
+@contextmanager
+def not_switched(city: Stack) -> Generator[None]:
+    """Meanwhile a rebuild of evaluation comes as far as the switch, and waits there."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(city.postgres_dsn("whistle_evaluation")))
+        runner.run(connection.execute("BEGIN"))
+        runner.run(connection.execute("SELECT FROM evaluation.generations WHERE active FOR SHARE"))
+        try:
+            yield
+        finally:
+            runner.run(connection.close())
+
+
 @pytest.mark.parametrize("batches", [1, 2, 3])
 def test_killed_in_the_middle_it_can_be_run_again(city: Stack, batches: int) -> None:
     before, kept = scores(city), asyncio.run(generations(city))
-    with started(city, "evaluation") as process:
+    with not_switched(city), started(city, "evaluation") as process:
         assert process.stdout is not None
         for _ in range(batches):
             assert "progress" in json.loads(process.stdout.readline())
@@ -159,13 +172,16 @@ def test_killed_in_the_middle_it_can_be_run_again(city: Stack, batches: int) -> 
 
 
 def test_a_killed_command_takes_its_process_along(city: Stack) -> None:
-    with subprocess.Popen(
-        [*PYTHON, "cli", "rebuild", "evaluation", "--json"],
-        env=environment(city.home),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as process:
-        begun = len(asyncio.run(generations(city)))
+    begun = len(asyncio.run(generations(city)))
+    with (
+        not_switched(city),
+        subprocess.Popen(
+            [*PYTHON, "cli", "rebuild", "evaluation", "--json"],
+            env=environment(city.home),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        ) as process,
+    ):
         asyncio.run(eventually(lambda: _more_generations(city, begun)))
         process.send_signal(signal.SIGKILL)
         assert process.stderr is not None
@@ -175,13 +191,16 @@ def test_a_killed_command_takes_its_process_along(city: Stack) -> None:
 
 def test_an_interrupted_command_ends_without_a_word_too_many(city: Stack) -> None:
     begun = len(asyncio.run(generations(city)))
-    with subprocess.Popen(
-        [*PYTHON, "cli", "rebuild", "evaluation", "--json"],
-        env=environment(city.home),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    with (
+        not_switched(city),
+        subprocess.Popen(
+            [*PYTHON, "cli", "rebuild", "evaluation", "--json"],
+            env=environment(city.home),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
         asyncio.run(eventually(lambda: _more_generations(city, begun)))
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
@@ -197,9 +216,10 @@ async def _more_generations(city: Stack, begun: int) -> bool:
 def test_of_two_at_once_the_second_is_refused(city: Stack) -> None:
     with started(city, "evaluation") as first:
         assert first.stdout is not None
-        first.stdout.readline()
-        with halted(first.pid):
-            second = whistle(city, "rebuild", "evaluation")
+        with not_switched(city):
+            first.stdout.readline()
+            with halted(first.pid):
+                second = whistle(city, "rebuild", "evaluation")
         lines = first.stdout.read().splitlines()
     assert second.returncode == 1
     assert "another rebuild of evaluation is running" in second.stderr

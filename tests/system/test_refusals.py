@@ -75,7 +75,7 @@ def city(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
 
 @pytest_asyncio.fixture
 async def people(city: Stack) -> AsyncGenerator[People]:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         yield People(city, http)
 
 
@@ -86,7 +86,7 @@ def cases(city: Stack) -> Cases:
 
 
 async def _made(city: Stack) -> Cases:
-    async with httpx.AsyncClient(timeout=30) as http:
+    async with httpx.AsyncClient(timeout=60) as http:
         people = People(city, http)
         receipts = [await people.report(BUILDING, "搭建") for _ in range(2)]
         receipts += await asyncio.gather(*(people.assigned(COVER, f"井盖 {number}") for number in range(8)))

@@ -27,7 +27,7 @@ from libs.events.subjects import DEPARTMENT_API_PREFIX, department_inbox
 from tests.support.probing import probing
 
 PASSWORD: Final = "w-for-tests"
-ANSWER_SECONDS_MAX: Final = 10.0
+ANSWER_SECONDS_MAX: Final = 60.0
 SEEDS: Final = {"water": new_seed(), "fire": new_seed()}
 SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
 LOG: Final = (*SERVICES, "ledger", "provision", "importer", "auditor", "keys", "breakglass")

@@ -21,10 +21,9 @@ from libs.events.errors import NotProvisioned, RuleBookInvalid
 from libs.events.jetstream import JetStream, Message, connected
 from libs.events.policy import RuleBook
 from libs.events.runtime import Rules
-from tests.support.stack import environment
+from tests.support.stack import COMMAND_SECONDS_MAX, WAIT_SECONDS_MAX, environment
 
 REFRESH_SECONDS: Final = 0.05
-WAIT_SECONDS_MAX: Final = 20.0
 THERE: Final = Place(time_zone="Asia/Shanghai", street="hebin", community="qiaotou", grid="qiaotou-01")
 
 
@@ -35,7 +34,7 @@ def whistle(home: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=COMMAND_SECONDS_MAX,
     )
 
 

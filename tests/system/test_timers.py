@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -38,12 +38,12 @@ from tests.support.nodes import (
 )
 from tests.support.stack import answered
 
-ACK_WAIT_SECONDS = 1
-SECONDS_MAX = 30.0
+SECONDS_MAX = 180.0
 SOON = timedelta(seconds=1)
 FAR = timedelta(days=30)
+TRIES_MAX = 6
 BURST = 1_000
-BURST_SECONDS_MAX = 10.0  # a guard against a wrong order of growth; how fast it is, the bench says
+BURST_TIMES_MAX = 20  # a guard against a wrong order of growth; how fast it is, the bench says
 BATCH_MESSAGES_MAX = 500
 
 
@@ -155,12 +155,33 @@ class World:
 
 
 async def with_consumer(servers: Servers) -> World:
-    wanted = [
-        replace(each, config={**each.config, "ack_wait": ACK_WAIT_SECONDS * 1_000_000_000})
-        for each in streams.timer_consumers()
-    ]
-    await provision(servers, wanted)
+    await provision(servers, streams.timer_consumers())
     return World(servers)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Cases and moments of one try."""
+
+    number: int
+    start: datetime
+    soon: timedelta
+
+    def case(self, name: str) -> str:
+        return f"{name}-{self.number}"
+
+    def at(self, times: float) -> datetime:
+        return self.start + times * self.soon
+
+
+async def in_time(arrange: Callable[[Plan], Awaitable[None]], times: float = 1) -> Plan:
+    """What *arrange* does before its first moment, `at(times)`: again with more time where the machine was too slow."""
+    for number in range(TRIES_MAX):
+        plan = Plan(number, now(), SOON * 2**number)
+        await arrange(plan)
+        if now() < plan.at(times):
+            return plan
+    raise AssertionError(f"not even in {SOON * 2**TRIES_MAX}")
 
 
 @pytest_asyncio.fixture
@@ -194,28 +215,36 @@ async def test_what_is_past_is_due_at_once(world: World) -> None:
 async def test_a_timer_that_is_moved_is_due_at_its_new_time_alone(world: World) -> None:
     timers = await world.timers()
     await world.listen()
-    start = now()
-    await timers.set("later", "sign", start + SOON)
-    await timers.set("later", "sign", start + 2 * SOON)
-    await timers.set("sooner", "sign", start + FAR)
-    await timers.set("sooner", "sign", start + SOON)
-    await timers.set("fence", "sign", start + 3 * SOON)
-    await world.until_heard("fence")
-    assert world.times_of("later") == [start + 2 * SOON]
-    assert world.times_of("sooner") == [start + SOON]
+
+    async def move(plan: Plan) -> None:
+        later, sooner = plan.case("later"), plan.case("sooner")
+        await timers.set(later, "sign", plan.at(1))
+        await timers.set(later, "sign", plan.at(2))
+        await timers.set(sooner, "sign", plan.start + FAR)
+        await timers.set(sooner, "sign", plan.at(1))
+        await timers.set(plan.case("fence"), "sign", plan.at(3))
+
+    plan = await in_time(move)
+    await world.until_heard(plan.case("fence"))
+    assert world.times_of(plan.case("later")) == [plan.at(2)]
+    assert world.times_of(plan.case("sooner")) == [plan.at(1)]
 
 
 async def test_a_timer_that_is_taken_down_is_never_due_and_can_stand_again(world: World) -> None:
     timers = await world.timers()
     await world.listen()
-    start = now()
-    await timers.set_many([Due("case", name, start + SOON) for name in ("sign", "handle", "verify")])
-    await timers.cancel("case", "sign")
-    await timers.cancel_many([("case", "handle"), ("case", "never-stood")])
-    await timers.set("case", "handle", start + 2 * SOON)
-    await timers.set("fence", "sign", start + 3 * SOON)
-    await world.until_heard("fence")
-    names = [due.name for due in world.heard if due.case_id == "case"]
+
+    async def take_down(plan: Plan) -> None:
+        case = plan.case("case")
+        await timers.set_many([Due(case, name, plan.at(1)) for name in ("sign", "handle", "verify")])
+        await timers.cancel(case, "sign")
+        await timers.cancel_many([(case, "handle"), (case, "never-stood")])
+        await timers.set(case, "handle", plan.at(2))
+        await timers.set(plan.case("fence"), "sign", plan.at(3))
+
+    plan = await in_time(take_down)
+    await world.until_heard(plan.case("fence"))
+    names = [due.name for due in world.heard if due.case_id == plan.case("case")]
     assert names == ["verify", "handle"]
 
 
@@ -327,7 +356,8 @@ async def test_the_whole_way_from_the_assignment_to_the_escalation(world: World)
         for entry in await world.append(cases, case_id, assigned(now() + SOON), *events):
             await keeper.keep(entry)
     await (await world.timers()).set("fence", "sign", now() + 2 * SOON)
-    await world.until_heard("fence")
+    for case_id in ("late", "fence"):  # another replica may have it, and be slower
+        await world.until_heard(case_id)
     assert [entry.name for entry in (await cases.load("late")).entries] == ["assigned", "escalated"]
     assert [entry.name for entry in (await cases.load("signed")).entries] == ["assigned", "accepted"]
 
@@ -391,41 +421,47 @@ async def test_a_thousand_due_in_the_same_second_are_decided_together(world: Wor
         await world.timers(),
     )
     await world.listen(keeper.fire)
-    at = (now() + 5 * SOON).replace(microsecond=0)
+    at, began = (now() + 5 * SOON).replace(microsecond=0), now()
     for part in range(0, BURST, 100):
         await asyncio.gather(
             *(world.append(cases, f"case{n}", assigned(at)) for n in range(part, part + 100))
         )
+    written = now()
     await timers.set_many([Due(f"case{n}", "sign", at) for n in range(BURST)])
-    assert now() < at, "this machine is too slow to have them all stand in time"
+    due = max(at, now())  # a slow machine has some of them stand too late
     await world.until(lambda: len(world.heard) >= BURST)
-    seconds = (now() - at).total_seconds()
+    seconds = (now() - due).total_seconds()
     told(f"{BURST} due in the same second were decided and in the log {seconds:.2f} s after it")
     histories = await cases.load_many([f"case{n}" for n in range(BURST)])
     assert {tuple(entry.name for entry in each.entries) for each in histories.values()} == {
         ("assigned", "escalated")
     }
-    assert seconds < BURST_SECONDS_MAX
+    assert seconds < BURST_TIMES_MAX * (written - began).total_seconds()
 
 
 async def test_a_server_that_is_killed_forgets_no_timer_and_repeats_none(world: World) -> None:
-    timers = await world.timers()
+    timers, [node] = await world.timers(), world.servers.nodes
     await world.listen()
-    start = now()
-    await timers.set_many([Due(f"case{n}", "sign", start + 2 * SOON) for n in range(50)])
-    await timers.set("missed", "sign", start + SOON / 2)
-    await timers.set("moved", "sign", start + 2 * SOON)
-    await timers.set("moved", "sign", start + 3 * SOON)
-    await timers.set("cancelled", "sign", start + 2 * SOON)
-    await timers.cancel("cancelled", "sign")
-    await timers.set("fence", "sign", start + 4 * SOON)
-    await kill(world.servers.nodes[0])
-    await world.servers.nodes[0].start()
-    await world.until_heard("fence")
-    assert sorted(due.case_id for due in world.heard) == sorted(
-        [*(f"case{n}" for n in range(50)), "missed", "moved", "fence"]
-    )
-    assert world.times_of("moved") == [start + 3 * SOON]
+
+    async def set_and_kill(plan: Plan) -> None:
+        if node.child.code is not None:
+            await node.start()
+        await timers.set_many([Due(plan.case(f"case{n}"), "sign", plan.at(2)) for n in range(50)])
+        await timers.set(plan.case("missed"), "sign", plan.at(1))
+        await timers.set(plan.case("moved"), "sign", plan.at(2))
+        await timers.set(plan.case("moved"), "sign", plan.at(3))
+        await timers.set(plan.case("cancelled"), "sign", plan.at(2))
+        await timers.cancel(plan.case("cancelled"), "sign")
+        await timers.set(plan.case("fence"), "sign", plan.at(4))
+        await kill(node)
+
+    plan = await in_time(set_and_kill)
+    await node.start()
+    await world.until_heard(plan.case("fence"))
+    wanted = [plan.case(name) for name in (*(f"case{n}" for n in range(50)), "missed", "moved", "fence")]
+    found = [due.case_id for due in world.heard if due.case_id.endswith(plan.case(""))]
+    assert sorted(found) == sorted(wanted)
+    assert world.times_of(plan.case("moved")) == [plan.at(3)]
 
 
 @pytest.mark.full

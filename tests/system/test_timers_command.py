@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -13,10 +14,10 @@ from libs.events.jetstream import JetStream, connected
 from tests.support.cases import until_in_log
 from tests.support.faults import running_pid
 from tests.support.halting import halted
-from tests.support.stack import eventually, whistle
+from tests.support.stack import eventually, running, whistle
 
 POLL_SECONDS = 0.05
-SECONDS_MAX = 60.0
+SECONDS_MAX = 180.0
 
 
 def out(stack: Stack, *arguments: str) -> str:
@@ -42,6 +43,13 @@ def halted_service(stack: Stack, service: str) -> AbstractContextManager[None]:
     pid = running_pid(stack, service)
     assert pid is not None
     return halted(pid)
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    """The city of the exercise, where a day passes in a minute."""
+    with running() as quick:
+        yield quick
 
 
 @pytest.fixture(scope="module")

@@ -295,7 +295,7 @@ async def test_it_serves_until_a_signal_comes_and_lets_requests_end() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
         may_end.set()
         assert (await answer).json() == "done"
-        await asyncio.wait_for(served.task, 10)
+        await asyncio.wait_for(served.task, 60)
 
 
 async def test_being_cancelled_is_the_same_graceful_stop_and_ends_the_lifespan() -> None:

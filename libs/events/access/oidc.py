@@ -31,7 +31,7 @@ ALGORITHMS: Final = ("ES256", "ES384", "Ed25519", "PS256", "RS256", "RS384", "RS
 CLOCK_SKEW_SECONDS: Final = 30
 TOKEN_CHARACTERS_MAX: Final = 16 * 1024
 DOCUMENT_BYTES_MAX: Final = 256 * 1024
-FETCH_SECONDS_MAX: Final = 3.0
+FETCH_SECONDS_MAX: Final = 10.0
 FRESH_SECONDS: Final = 3_600.0
 """Keys older than this are fetched again; those of an issuer that does not answer go on meanwhile."""
 AGAIN_SECONDS: Final = 5.0

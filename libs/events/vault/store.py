@@ -15,8 +15,8 @@ from libs.events.vault.index import Index
 from libs.events.vault.master import ForPublished, Published, Wraps
 
 CONNECTIONS_MAX: Final = 4
-CONNECT_SECONDS_MAX: Final = 3.0
-ANSWER_SECONDS_MAX: Final = 5.0
+CONNECT_SECONDS_MAX: Final = 10.0
+ANSWER_SECONDS_MAX: Final = 15.0
 ENROL_ATTEMPTS_MAX: Final = 3
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 PERSON_CHARACTERS: Final = 20
