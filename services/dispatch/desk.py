@@ -178,7 +178,7 @@ def _worked_on(row: Row, event: Event) -> Row:
             verify_by = verify.due_at if verify else None
             done = replace(row, step=Step.HANDLED, paused=None, verify_by=verify_by, asked_until=None)
             return replace(done, acts=None, why=None, since=None)
-        case HandlingReturned():
+        case HandlingReturned() if row.step is Step.HANDLED:
             return replace(row, step=Step.ACCEPTED, verify_by=None)
         case _:
             return row

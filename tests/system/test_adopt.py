@@ -142,7 +142,7 @@ def test_a_wrong_map_is_refused_with_file_and_reason(
     path = tmp_path / "wrong.yaml"
     if text is not None:
         path.write_text(text, encoding="utf-8")
-    done = whistle(stack, "adopt", "--category-map", str(path))
+    done = whistle(stack, "adopt", "--category-map", str(path), COLUMNS="400")
     assert (done.returncode, done.stdout) == (2, "")
     assert told in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

@@ -1,7 +1,7 @@
 """Dispatch: what a desk sees of a case is what the decider knows of it, and says who must act."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 
 from libs.events.contracts.base import Event
 from libs.events.testing.examples import entry_of
@@ -89,6 +89,7 @@ def test_what_is_over_is_on_no_desk() -> None:
 
 
 @given(history=LIVES)
+@example(history=grown(ASSIGN, Recall("one"), sent_back(1)))
 def test_law_desk_and_decider_say_the_same(history: tuple[Event, ...]) -> None:
     row, state = desk(history), fold(history)
     match state:
