@@ -7,7 +7,7 @@ of one, and nobody needs the right to purge, which would be the right to empty t
 """
 
 from base64 import urlsafe_b64encode
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from hashlib import sha256
@@ -33,6 +33,8 @@ from libs.events.subjects import chunk_subject, object_stream, object_subject
 
 CHUNK_BYTES: Final = 128 * 1024
 OBJECT_BYTES_MAX: Final = (BATCH_MESSAGES_MAX - 1) * CHUNK_BYTES
+ELSEWHERE: Final = "elsewhere"
+"""Among the options of an object, which are free: that there are no parts of it here."""
 _FULL: Final = frozenset({Code.STREAM_FULL, Code.STORAGE_FULL})
 
 
@@ -62,6 +64,8 @@ class Object:
     """Under which its parts stand."""
     position: int
     """Of this saying, in the store: whoever writes anew says which one is replaced."""
+    is_elsewhere: bool = False
+    """It is only spoken of here: its content stands in another store, under its name."""
 
 
 class Objects:
@@ -93,21 +97,38 @@ class Objects:
             Message(chunk_subject(self._bucket, parts), content[start : start + CHUNK_BYTES], {})
             for start in range(0, len(content), CHUNK_BYTES)
         ]
-        said = {
+        said = self._said(name, content, media_type, metadata)
+        said |= {"nuid": parts, "chunks": len(chunks), "options": {"max_chunk_size": CHUNK_BYTES}}
+        return await self._write([*chunks, self._saying(said, replaces)])
+
+    async def mention(self, name: str, content: bytes, media_type: str, metadata: Mapping[str, str]) -> Put:
+        """Say what it is where nothing stands yet, and that its *content* stands elsewhere; otherwise like `put`."""
+        said = self._said(name, content, media_type, metadata)
+        said |= {"nuid": uuid4().hex, "chunks": 0, "options": {ELSEWHERE: True}}
+        return await self._write([self._saying(said, 0)])
+
+    def _said(
+        self, name: str, content: bytes, media_type: str, metadata: Mapping[str, str]
+    ) -> dict[str, Any]:
+        return {
             "name": name,
             "bucket": self._bucket,
-            "nuid": parts,
             "size": len(content),
-            "chunks": len(chunks),
             "digest": _digest(content),
             "headers": {"Content-Type": [media_type]},
             "metadata": dict(metadata),
-            "options": {"max_chunk_size": CHUNK_BYTES},
         }
+
+    def _saying(self, said: Mapping[str, Any], replaces: int) -> Message:
         expected = {"Nats-Expected-Last-Subject-Sequence": str(replaces)}
-        last = Message(object_subject(self._bucket, name), orjson.dumps(said), expected)
+        return Message(object_subject(self._bucket, said["name"]), orjson.dumps(said), expected)
+
+    async def _write(self, messages: Sequence[Message]) -> Put:
         try:
-            await self._jetstream.publish_batch([*chunks, last])
+            if len(messages) == 1:
+                await self._jetstream.publish(messages[0])
+            else:
+                await self._jetstream.publish_batch(messages)
         except Refused as refused:
             if refused.code == Code.WRONG_LAST_SEQUENCE:
                 return Put.OVERTAKEN
@@ -141,6 +162,7 @@ class Objects:
 
         Raises PartMissing when it was emptied meanwhile, and LogUnavailable: what was given out is not the whole then.
         """
+        assert not found.is_elsewhere, "its content is not here"
         subject = chunk_subject(self._bucket, found.parts)
         position, left = 0, found.size_bytes
         while left > 0:
@@ -170,6 +192,7 @@ def _read(found: Stored) -> Object | None:
         metadata=said.get("metadata") or {},
         parts=str(said["nuid"]),
         position=found.sequence,
+        is_elsewhere=bool((said.get("options") or {}).get(ELSEWHERE)),
     )
 
 

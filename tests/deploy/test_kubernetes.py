@@ -10,6 +10,9 @@ import kubernetes_validate  # type: ignore[import-untyped]  # it carries no type
 import pytest
 import yaml
 
+from libs.events.settings import variable
+from services.intake.attachments.settings import AttachmentSettings
+
 from .manifests import (
     ROOT,
     SERVICES,
@@ -380,6 +383,35 @@ def test_notify_is_let_out_by_a_component_and_to_what_is_public(deploy_copy: Pat
     closed = [ipaddress.ip_network(each) for each in rule["to"][0]["ipBlock"]["except"]]
     for own in ("10.1.2.3", "172.20.0.1", "192.168.0.1", "169.254.169.254", "127.0.0.1"):
         assert any(ipaddress.ip_address(own) in network for network in closed), own
+
+
+def test_pictures_go_to_a_bucket_by_a_component(deploy_copy: Path) -> None:
+    """What the component and the overlay give is what intake reads."""
+    trial = deploy_copy / "k8s/overlays/trial"
+    overlay = trial.with_name("with-photos")
+    shutil.copytree(trial, overlay)
+    (overlay / "s3").write_text("s3-for-tests")
+    file = overlay / "kustomization.yaml"
+    wanted = yaml.safe_load(file.read_text(encoding="utf-8"))
+    wanted["components"].append("../../photos")
+    said = ["PHOTOS_AT=s3://photos/a", "S3_ENDPOINT=https://s3.example", "S3_ACCESS_KEY=k"]
+    wanted["configMapGenerator"] = [
+        {"name": "whistle-photos", "literals": [f"WHISTLE_{each}" for each in said]}
+    ]
+    [secret] = [each for each in wanted["secretGenerator"] if each["name"] == "whistle-intake"]
+    secret["files"].append("s3-secret-key=s3")
+    file.write_text(yaml.safe_dump(wanted), encoding="utf-8")
+    objects = kustomize(overlay)
+    (container,) = pod_of(named(objects, "Deployment", "whistle-intake"))["containers"]
+    [source] = container["envFrom"]
+    given = set(named(objects, "ConfigMap", source["configMapRef"]["name"])["data"])
+    assert given < {variable(name) for name in AttachmentSettings.model_fields}
+    [path] = [each["value"] for each in container["env"] if each["name"] == "WHISTLE_S3_SECRET_KEY_FILE"]
+    assert Path(path).name in named(objects, "Secret", "whistle-intake")["data"]
+    (rule,) = named(objects, "NetworkPolicy", "intake-out")["spec"]["egress"]
+    assert [each["port"] for each in rule["ports"]] == [443]
+    for each in objects:
+        kubernetes_validate.validate(each, KUBERNETES_VERSIONS[0], strict=True)
 
 
 def _doors(objects: list[Object]) -> str:

@@ -61,7 +61,9 @@ class S3Server:
 
         async def made() -> bool:
             try:
-                await admin.put("made", b"")
+                await admin.put(
+                    "made", b"x" * 1_000
+                )  # the first content of all makes room, which takes seconds
             except StoreUnavailable:
                 return False
             return True

@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from libs.events.storage import S3Settings, store_at
 from libs.events.storage.locations import Bucket, located
 from libs.events.storage.s3 import address_of
+from services.intake.attachments.settings import AttachmentSettings
 
 
 def test_locations() -> None:
@@ -44,3 +45,13 @@ def test_the_bucket_stands_in_the_path_or_in_the_host() -> None:
     )
     assert address_of(Bucket("photos", "x"), path) == "https://s3.example:9000"
     assert address_of(Bucket("photos", "x"), host) == "https://photos.s3.example:9000"
+
+
+def test_intake_says_at_its_start_what_its_bucket_lacks() -> None:
+    with pytest.raises(
+        ValidationError, match=r"WHISTLE_PHOTOS_AT: a location s3://... needs WHISTLE_S3_ENDPOINT"
+    ):
+        AttachmentSettings(photos_at="s3://photos")
+    with pytest.raises(ValidationError, match="WHISTLE_PHOTOS_AT: must be the path of a folder, or s3://"):
+        AttachmentSettings(photos_at="gs://photos")
+    assert AttachmentSettings(photos_at="/mnt/photos").photos_at == "/mnt/photos"

@@ -47,11 +47,14 @@ class FileStore(Protocol):
         ...
 
 
-def store_at(location: str, s3: S3Settings) -> FileStore:
-    """The store there; nothing is asked of it yet.  Raises ValueError for what is no location, or has no key."""
+def store_at(location: str, s3: S3Settings, *, seconds_max: float = REQUEST_SECONDS_MAX) -> FileStore:
+    """The store there; nothing is asked of it yet.
+
+    A bucket gives up a request after *seconds_max*.  Raises ValueError for what is no location, or has no key.
+    """
     place = located(location)
     if isinstance(place, Bucket):
-        return S3Store(client_of(place, s3, seconds_max=REQUEST_SECONDS_MAX))
+        return S3Store(client_of(place, s3, seconds_max=seconds_max))
     return FolderStore(place)
 
 

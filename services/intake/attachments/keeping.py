@@ -1,6 +1,10 @@
-"""Pictures in the two stores: a new one is an upload that runs out, one that a fact speaks of is kept for good."""
+"""Pictures in the two stores: a new one is an upload that runs out, one that a fact speaks of is kept for good.
+
+The store of those that are kept says of each what it is; the picture itself stands there too, or in a bucket.
+"""
 
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from enum import Enum, auto
 from hashlib import sha256
@@ -12,6 +16,7 @@ from libs.events.envelope import Entry
 from libs.events.errors import LogUnavailable
 from libs.events.objects import Object, Objects, PartMissing, Put
 from libs.events.photos import UPLOADED_AT, Album, digest_in, uploaded_at
+from services.intake.attachments.bucket import PhotoBucket, PictureAway
 from services.intake.attachments.pictures import Picture
 
 log = structlog.get_logger(__name__)
@@ -33,9 +38,11 @@ class Took(Enum):
 class Gallery:
     """Takes pictures, gives them out, and keeps those of which a fact speaks."""
 
-    def __init__(self, album: Album, now: Callable[[], datetime]) -> None:
+    def __init__(self, album: Album, now: Callable[[], datetime], bucket: PhotoBucket | None = None) -> None:
+        """With a *bucket*, pictures are kept there."""
         self._album = album
         self._now = now
+        self._bucket = bucket
 
     async def take(self, digest: str, picture: Picture, agreed: Mapping[str, str]) -> Took:
         """Store a picture under the digest of its content, once.
@@ -73,13 +80,21 @@ class Gallery:
                 break
             store, said = found
             try:
-                async for part in _after(given, store.read(said)):
-                    given += len(part)
-                    yield part
+                async with aclosing(self._parts(store, said)) as parts:
+                    async for part in _after(given, parts):
+                        given += len(part)
+                        yield part
             except PartMissing:
                 continue  # it came over to the photos meanwhile, and goes on there
             return
         raise LogUnavailable(f"the picture {digest} cannot be read to its end")
+
+    def _parts(self, store: Objects, said: Object) -> AsyncGenerator[bytes]:
+        if not said.is_elsewhere:
+            return store.read(said)
+        if self._bucket is None:
+            raise PictureAway(f"the picture {said.name} stands in a bucket: WHISTLE_PHOTOS_AT is not set")
+        return self._bucket.parts(said.name)
 
     async def _find(self, digest: str) -> tuple[Objects, Object] | None:
         # The last of them again: it may have come over between the two questions.
@@ -105,11 +120,14 @@ class Gallery:
         if sha256(content).hexdigest() != digest:
             log.error("photo_differs", sha256=digest)
             return
-        if await album.photos.put(digest, content, upload.media_type, upload.metadata) is Put.FULL:
+        # What cannot go to the bucket now is kept here, for good: the case must not wait, and the upload runs out.
+        outside = self._bucket is not None and await self._bucket.keep(digest, content)
+        store = album.photos.mention if outside else album.photos.put
+        if await store(digest, content, upload.media_type, upload.metadata) is Put.FULL:
             raise LogUnavailable("the store of photos has no room")
         album.note_kept(digest)
         await album.uploads.empty(upload)
-        log.info("photo_kept", sha256=digest, size_bytes=upload.size_bytes)
+        log.info("photo_kept", sha256=digest, size_bytes=upload.size_bytes, in_bucket=outside)
 
     async def keep_those_of(self, entry: Entry) -> None:
         """Keep the pictures that a fact speaks of.  Raises LogUnavailable or LogRefused."""

@@ -13,6 +13,8 @@ from libs.events.calling import Transport
 from libs.events.jetstream import JetStream, connected
 from libs.events.photos import Album
 from libs.events.settings import BusSettings
+from libs.events.storage import store_at
+from services.intake.attachments.bucket import STORE_SECONDS_MAX, PhotoBucket
 from services.intake.attachments.keeping import Gallery
 from services.intake.attachments.pictures import Pictures
 from services.intake.attachments.routes import Door
@@ -31,7 +33,7 @@ class Attachments:
 
 @asynccontextmanager
 async def opened(
-    bus: BusSettings, scan: AttachmentSettings, zone: Callable[[], ZoneInfo], now: Callable[[], datetime]
+    bus: BusSettings, settings: AttachmentSettings, zone: Callable[[], ZoneInfo], now: Callable[[], datetime]
 ) -> AsyncGenerator[Attachments]:
     """Attachments, for as long as the block lasts; *zone* is that of a camera which names none."""
     password = bus.nats_password.get_secret_value()
@@ -43,8 +45,14 @@ async def opened(
         httpx.AsyncClient(transport=Transport()) as http,
     ):
         album = Album(JetStream(client), now)
-        gallery = Gallery(album, now)
-        yield Attachments(album, gallery, Door(gallery, Pictures(_scan(scan, http)), zone))
+        gallery = Gallery(album, now, _bucket(settings))
+        yield Attachments(album, gallery, Door(gallery, Pictures(_scan(settings, http)), zone))
+
+
+def _bucket(settings: AttachmentSettings) -> PhotoBucket | None:
+    if not settings.photos_at:
+        return None
+    return PhotoBucket(store_at(settings.photos_at, settings, seconds_max=STORE_SECONDS_MAX))
 
 
 def _scan(settings: AttachmentSettings, http: httpx.AsyncClient) -> Scan:

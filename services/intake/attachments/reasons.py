@@ -71,6 +71,9 @@ NOT_SCANNED: Final = Reason(
     "The picture cannot be scanned now, and is not taken; try again.",
     "安全扫描暂不可用，请稍后再试。",
 )
+AWAY: Final = Reason(
+    503, "picture_unavailable", "The picture cannot be read now; try again.", "图片暂时无法读取，请稍后再试。"
+)
 UNKNOWN: Final = Reason(404, "unknown_attachment", "There is no such picture.", "没有此图片。")
 
 

@@ -1,7 +1,7 @@
 """HTTP of pictures: send one, and get it back by what it shows."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import datetime
 from hashlib import sha256
 from typing import Annotated, Any, Final
@@ -14,11 +14,13 @@ from starlette.responses import Response, StreamingResponse
 
 from libs.events.access.web import may
 from libs.events.photos import DIGEST_CHARACTERS, address_of, reference_to
+from services.intake.attachments.bucket import PictureAway
 from services.intake.attachments.cleaning import Facts, Refusal
 from services.intake.attachments.keeping import Gallery, Took
 from services.intake.attachments.pictures import Picture, Pictures
 from services.intake.attachments.reading import FORM_TYPE, KEEP_PLACE, KEEP_TIME, Upload, read
 from services.intake.attachments.reasons import (
+    AWAY,
     BUSY,
     FILE,
     FULL,
@@ -217,7 +219,11 @@ def attachment_routes(door: Door) -> APIRouter:
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
         parts = door.gallery.read(sha256)
-        first = await anext(parts)  # what cannot be read is told before anything is promised
+        try:
+            first = await anext(parts)  # what cannot be read is told before anything is promised
+        except PictureAway as error:
+            log.warning("photo_unavailable", sha256=sha256, reason=str(error))
+            return refused(AWAY)
         headers = _headers(sha256, found.media_type, found.size_bytes)
         return StreamingResponse(_all(first, parts), headers=headers, media_type=found.media_type)
 
@@ -251,6 +257,7 @@ def _headers(digest: str, media_type: str, size_bytes: int) -> dict[str, str]:
 
 
 async def _all(first: bytes, rest: AsyncGenerator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for part in rest:
-        yield part
+    async with aclosing(rest):  # whoever goes away in the middle of it leaves nothing behind
+        yield first
+        async for part in rest:
+            yield part

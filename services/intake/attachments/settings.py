@@ -1,14 +1,20 @@
-"""Settings of attachments: whether, and by whom, uploads are looked through for harm."""
+"""Settings of attachments: by whom uploads are looked through for harm, and where pictures are kept for good."""
 
 from typing import Self
 
 from pydantic import Field, SecretStr, model_validator
 
-from libs.events.settings import Settings
+from libs.events.storage import S3Settings, store_at
 
 
-class AttachmentSettings(Settings):
-    """With neither of them, uploads are not scanned; with one, what could not be scanned is not taken."""
+class AttachmentSettings(S3Settings):
+    """Without a scanner uploads are not scanned; with one, what could not be scanned is not taken."""
+
+    photos_at: str = Field(
+        default="",
+        description="where pictures of which a fact speaks are kept: `s3://bucket/prefix`, or a folder that all "
+        "replicas share; empty: in the log's own store",
+    )
 
     scan_command: str = Field(
         default="",
@@ -19,6 +25,15 @@ class AttachmentSettings(Settings):
         default=SecretStr(""),
         description="an address that takes an upload by POST and answers 200 or 204 (clean) or 406 (harmful)",
     )
+
+    @model_validator(mode="after")
+    def _place(self) -> Self:
+        if self.photos_at:
+            try:
+                store_at(self.photos_at, self)
+            except ValueError as error:
+                raise ValueError(f"WHISTLE_PHOTOS_AT: {error}") from error
+        return self
 
     @model_validator(mode="after")
     def _one_scanner(self) -> Self:
