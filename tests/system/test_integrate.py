@@ -139,15 +139,18 @@ def node(desk: Desk) -> str:
         pytest.skip("Node.js is not on this machine")
     install = shown("npm ci").partition("node examples")[0]
     assert "npm ci" in install
-    done = subprocess.run(
-        ["bash", "-euc", install],
-        check=False,
-        cwd=desk.folder,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=COMMAND_SECONDS_MAX,
-    )
+    try:
+        done = subprocess.run(
+            ["bash", "-euc", install],
+            check=False,
+            cwd=desk.folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS_MAX,
+        )
+    except subprocess.TimeoutExpired:
+        pytest.skip("npm waits for a registry")
     if done.returncode and re.search(
         r"E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT)|code E40[34]", done.stderr
     ):

@@ -183,8 +183,9 @@ async def test_a_bucket_that_is_not_there_or_not_ours_holds_no_answer(s3: S3Serv
 async def test_a_server_that_does_not_answer_is_given_up(s3: S3Server) -> None:
     place = located(s3.location())
     assert isinstance(place, Bucket)
+    again = store_at(f"s3://{place.name}/{place.prefix}", s3.settings)
+    await again.put("a", b"x")
     store = S3Store(client_of(place, s3.settings, seconds_max=0.5))
-    await store.put("a", b"x")
     s3.pause()
     try:
         with pytest.raises(StoreUnavailable):
@@ -193,7 +194,6 @@ async def test_a_server_that_does_not_answer_is_given_up(s3: S3Server) -> None:
             await store.create("b", b"x")
     finally:
         s3.resume()
-    again = store_at(f"s3://{place.name}/{place.prefix}", s3.settings)
     assert await again.get("a") == b"x"
 
 
