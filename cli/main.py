@@ -31,6 +31,7 @@ COMMANDS = (
     ("patrol", "cli.commands.patrol", "Patrols of grid workers · 网格巡查"),
     ("rebuild", "cli.commands.rebuild", "Build read models anew from the log · 由事件重建读模型"),
     ("parked", "cli.commands.parked", "Cases that a service could not go on with · 被搁置的案件"),
+    ("restore", "cli.commands.restore", "Fill an empty log from a backup · 从备份恢复"),
     ("timers", "cli.commands.timers", "Deadlines that stand on the server · 时限定时"),
     ("department", "cli.commands.department", "Departments' keys on the bus · 部门接入密钥"),
     ("vault", "cli.commands.vault", "Keys of personal data · 个人信息密钥"),

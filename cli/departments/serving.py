@@ -23,10 +23,10 @@ from libs.events.subjects import department_inbox, token
 SERVER: Final = "nats"
 
 
-def accounts_of(home: Path, password: Callable[[str], str]) -> str:
+def accounts_of(home: Path, password: Callable[[str], str], *, restoring: bool = False) -> str:
     """The accounts of the servers in `home`, with the keys of this moment."""
     keyring = load(home / KEYRING)
-    return render_accounts(keyring.by_token(), password, keyring.sensor_tokens())
+    return render_accounts(keyring.by_token(), password, keyring.sensor_tokens(), restoring=restoring)
 
 
 async def change(stack: Stack, edit: Callable[[Keyring], None]) -> None:

@@ -26,16 +26,19 @@ _ENVIRONMENT_VARIABLE = re.compile(r"\$[A-Z][A-Z0-9_]*")
 _PUBLIC_KEY = re.compile(r"U[A-Z2-7]{55}")
 
 
-def render_accounts(departments: Keys, password: Callable[[str], str], sensors: Iterable[str] = ()) -> str:
+def render_accounts(
+    departments: Keys, password: Callable[[str], str], sensors: Iterable[str] = (), *, restoring: bool = False
+) -> str:
     """The `accounts {}` block; a password like `$NAME` is left to the environment of nats-server.
 
-    A department without a key gets no account; `sensors` are subject tokens, each with a password.
+    A department without a key gets no account; `sensors` are subject tokens, each with a password. Only *restoring*
+    gives a user that may fill the log from a backup.
     Raises ValueError for what is no token, key or password.
     """
     own = _by_password(password)
     lines = [
         "accounts {",
-        *_account("LOG", log_users(), own, exports=_exports_to_bus()),
+        *_account("LOG", log_users(restoring=restoring), own, exports=_exports_to_bus()),
         *_account("BUS", bus_users(), own, exports=_exports_to_departments(), imports=_imports_of_bus()),
         *_account(
             "SENSORS",

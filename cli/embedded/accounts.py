@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from libs.events.contracts import EVENTS
-from libs.events.streams import ACT_CONSUMER, LEDGER_STREAMS, SENSED_CONSUMER, TIMER_CONSUMER
+from libs.events.streams import ACT_CONSUMER, LEDGER_STREAMS, SENSED_CONSUMER, TIMER_CONSUMER, evidence
 from libs.events.subjects import (
     DEPARTMENT_API_PREFIX,
     KEYS,
@@ -35,6 +35,7 @@ RECEIVERS_BUCKET = bucket_stream(RECEIVERS)
 # Pictures: intake alone writes, and whoever states facts looks whether what they speak of is there.
 PHOTO_STORES = (object_stream(PHOTOS), object_stream(UPLOADS))
 BUS_STREAMS = ("DEPARTMENTS", "ACTS", "SENSED")
+RESTORER = "restorer"
 CONSUMING_SERVICES = ("intake", "dispatch", "evaluation", "notify")
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
@@ -60,9 +61,11 @@ def department_user(token: str) -> str:
     return f"department-{token}"
 
 
-def log_users() -> tuple[User, ...]:
-    """The users of the account LOG."""
-    return (_provisioner(), _intake(), _dispatch(), _evaluation(), _notify(), _ledger(), *_tools_and_people())
+def log_users(*, restoring: bool = False) -> tuple[User, ...]:
+    """The users of the account LOG; who writes a backup into it only when *restoring*."""
+    services = (_intake(), _dispatch(), _evaluation(), _notify(), _ledger())
+    more = (_restorer(),) if restoring else ()
+    return (*more, _provisioner(), *services, *_tools_and_people())
 
 
 def bus_users() -> tuple[User, ...]:
@@ -238,6 +241,27 @@ def _tools_and_people() -> tuple[User, ...]:
         ),
         _user("keys", "$KV.KEYS.*.*", "$JS.API.INFO", *_reads(KEYS_BUCKET)),
         _user("breakglass", "$JS.API.>"),
+    )
+
+
+def _restorer() -> User:
+    """May write any fact, so it is there only while a log that is empty is filled from a backup."""
+    streams = evidence(1)
+    made = (*(each.name for each in streams), KEYS_BUCKET, RECEIVERS_BUCKET, object_stream(PHOTOS))
+    return _user(
+        RESTORER,
+        *(subject for each in streams for subject in each.config["subjects"]),
+        *(f"$KV.{bucket}.*.*" for bucket in (KEYS, RECEIVERS)),
+        *(f"$O.{PHOTOS}.{part}.*" for part in ("C", "M")),
+        "$JS.API.INFO",
+        *(f"$JS.API.STREAM.{call}.{stream}" for stream in made for call in ("CREATE", "INFO")),
+        *(f"$JS.API.STREAM.UPDATE.{each.name}" for each in streams),
+        *(right for stream in made for right in _reads(stream)),
+        *(
+            f"$JS.API.CONSUMER.{call}.CASES.{name}"
+            for name in CONSUMING_SERVICES
+            for call in ("CREATE", "INFO", "RESET")
+        ),
     )
 
 

@@ -18,6 +18,7 @@ WhistleError
 ├── VaultInconsistent   the vault's keys are not those that it says it has
 ├── StoreUnavailable    a store of files did not give a definite answer in time: try again later
 ├── NotAName            a file cannot be called so
+├── RestoreRefused      a log cannot be restored from these files, or into this log
 ├── AskRefused          dispatch refused what a department asked for
 └── MeasureMissing      an appraisal scheme uses a measure that was not counted
 """
@@ -142,6 +143,10 @@ class NotAName(WhistleError):
         super().__init__(f"{name[:100]!r}: {reason}")
         self.name = name
         self.reason = reason
+
+
+class RestoreRefused(WhistleError):
+    """A log cannot be restored from these files, or into this log; the message says why and what to do."""
 
 
 class AskRefused(WhistleError):

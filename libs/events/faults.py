@@ -12,6 +12,7 @@ from typing import Final
 
 POINTS: Final = frozenset(
     {"acts.carried_out", "acts.refused", "commit.before_batch", "consume.before_commit", "consume.committed"}
+    | {"restore.written", "restore.finishing"}
     | {"notify.told", "notify.planned", "notify.before_send", "notify.sent", "notify.recorded"}
 )
 

@@ -125,6 +125,11 @@ def log_streams(replicas: int, *, uploads_bytes_max: int | None = None) -> tuple
     )
 
 
+def evidence(replicas: int) -> tuple[Stream, ...]:
+    """The streams that are truth: what stands there follows from nothing else, and is never deleted."""
+    return tuple(each for each in log_streams(replicas) if each.name in LEDGER_STREAMS)
+
+
 def _objects(name: str, replicas: int, **config: Any) -> Stream:
     """An object store.  An object comes in as one batch, so that there is never a part of one.
 

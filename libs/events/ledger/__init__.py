@@ -6,6 +6,7 @@
     tiles.py     hashes of the tree as files (C2SP tlog-tiles)
     stretches.py events of the log as sealed files
     archive.py   all of that in one store: a folder or a bucket
+    whole.py     whether all of it is still there, event by event
 
 Nothing in here knows a server: whoever holds the files can check them.
 """

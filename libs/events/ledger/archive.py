@@ -63,20 +63,22 @@ class Archive:
 
         Raises StretchBroken for a file that was changed, ArchiveBroken when some are in none.
         """
-        wanted, attempts = first, 0
+        wanted = first
         while wanted <= last:
-            holding = [each for each in self.stretches if each.first <= wanted <= each.last]
-            content = await self.store.get(self.path(holding[-1].path())) if holding else None
-            if content is None:
-                attempts += 1
-                if attempts > READ_AGAIN_MAX:
-                    raise ArchiveBroken(f"event {wanted} of {self.stream} is in no sealed file")
-                await self.refresh()
-                continue
-            stretch = holding[-1]
+            stretch, content = await self.holding(wanted)
             found = unpacked(self.origin, stretch, content)
             yield found[wanted - stretch.first : last - stretch.first + 1]
-            wanted, attempts = stretch.last + 1, 0
+            wanted = stretch.last + 1
+
+    async def holding(self, sequence: int) -> tuple[Stretch, bytes]:
+        """The sealed file that holds this event and reaches farthest, not checked.  Raises ArchiveBroken."""
+        for _ in range(READ_AGAIN_MAX):
+            holding = [each for each in self.stretches if each.first <= sequence <= each.last]
+            content = await self.store.get(self.path(holding[-1].path())) if holding else None
+            if content is not None:
+                return holding[-1], content
+            await self.refresh()
+        raise ArchiveBroken(f"event {sequence} of {self.stream} is in no sealed file")
 
     async def checkpoint(self, size: int | None = None) -> Note | None:
         """The newest checkpoint, or that of a size, not checked; None when there is none.  Raises ArchiveBroken."""

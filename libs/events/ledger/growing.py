@@ -40,26 +40,16 @@ class Growing:
         at = 0
         while at < len(events):
             room = EVENTS_MAX - self._archive.size % EVENTS_MAX
-            await self._seal_stretch(events[at : at + room])
+            part = events[at : at + room]
+            stretch, content = packed(self._archive.origin, part)
+            await self.add(stretch, content, [event.leaf.hash() for event in part])
             at += room
 
-    async def keep(self, note: Note, size: int) -> None:
-        """Lay down a signed checkpoint, and say which files there are."""
-        archive, content = self._archive, note.encode()
-        stretches = [
-            {"first": each.first, "last": each.last, "sha256": each.sha256} for each in archive.stretches
-        ]
-        index = json.dumps({"origin": archive.origin, "stretches": stretches}, indent=1)
-        await archive.store.put(archive.checkpoint_path(size), content)
-        await archive.store.put(archive.path("index.json"), index.encode())
-        await archive.store.put(archive.path("checkpoint"), content)
-
-    async def _seal_stretch(self, events: Sequence[Sealed]) -> None:
+    async def add(self, stretch: Stretch, content: bytes, leaves: Sequence[bytes]) -> None:
+        """Add a sealed file as it is, with the hashes of its events; otherwise like `seal`."""
         archive, old = self._archive, self._archive.size
-        if events[0].leaf.sequence != old + 1:
-            raise ValueError(f"event {events[0].leaf.sequence} does not follow on {old}")
-        stretch, content = packed(archive.origin, events)
-        leaves = [event.leaf.hash() for event in events]
+        if stretch.first != old + 1:
+            raise ValueError(f"event {stretch.first} does not follow on {old}")
         whole = self._grow(leaves, old)
         for tile, hashes in [*whole, *self._partial(old, stretch.last)]:
             await archive.store.put(archive.path(tile.path()), hashes)
@@ -71,6 +61,17 @@ class Growing:
             await self._tidy_tile(tile, old)
         if stretch.last % EVENTS_MAX == 0 and stretch.events < EVENTS_MAX:
             await self._join(stretch.last)
+
+    async def keep(self, note: Note, size: int) -> None:
+        """Lay down a signed checkpoint, and say which files there are."""
+        archive, content = self._archive, note.encode()
+        stretches = [
+            {"first": each.first, "last": each.last, "sha256": each.sha256} for each in archive.stretches
+        ]
+        index = json.dumps({"origin": archive.origin, "stretches": stretches}, indent=1)
+        await archive.store.put(archive.checkpoint_path(size), content)
+        await archive.store.put(archive.path("index.json"), index.encode())
+        await archive.store.put(archive.path("checkpoint"), content)
 
     def _grow(self, leaves: Sequence[bytes], old: int) -> list[tuple[Tile, bytes]]:
         """Take the leaves in; gives the tiles that are whole now."""
