@@ -14,11 +14,13 @@ from cli.backup.holding import Holding, holding_at
 from cli.backup.restoring import restore as fill
 from cli.backup.showing import progress
 from cli.backup.target import Target
+from cli.embedded.errors import StackError
 from cli.output import Column, JsonOption, console, print_json, quiet_logs, table
+from cli.stack.ledger_key import LEDGER_KEY
 from cli.stack.provision import stream_replicas
 from cli.stack.state import whistle_home
 from cli.stopping import EXIT_INTERRUPTED, until_told_to_stop
-from libs.events.ledger.notes import NoteInvalid, Verifier
+from libs.events.ledger.notes import NoteInvalid, Signer, Verifier
 from libs.events.settings import read
 from libs.events.storage import FileStore, S3Settings, store_at
 
@@ -55,7 +57,7 @@ def restore(
 ) -> None:
     """Fill an empty log from a backup that is seen to be whole; may be stopped and run again · 从备份恢复."""
     quiet_logs()
-    verifier = _key(key) if key else None
+    verifier = _key(key) if key else _own_key()
     began = time.monotonic()
     work = _checked(location, verifier) if check else _restored(location, verifier)
     try:
@@ -123,6 +125,17 @@ def _key(given: str) -> Verifier:
         return Verifier.of(text)
     except (OSError, UnicodeDecodeError, NoteInvalid) as error:
         raise typer.BadParameter(str(error), param_hint="--key") from error
+
+
+def _own_key() -> Verifier | None:
+    """That of the ledger whose secret lies on this machine, if one does."""
+    file = (target_of_environment().secrets_folder or whistle_home() / "secrets") / LEDGER_KEY
+    if not file.exists():
+        return None
+    try:
+        return Signer.of(file.read_text(encoding="ascii")).verifier
+    except (OSError, UnicodeDecodeError, NoteInvalid) as error:
+        raise StackError(f"{file}: {error}") from error
 
 
 def _report(holding: Holding, *, written: bool) -> dict[str, Any]:

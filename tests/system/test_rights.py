@@ -17,7 +17,7 @@ from nats.aio.msg import Msg
 
 from cli.departments.keyring import new_seed, public_of
 from cli.embedded.account_file import render_accounts
-from cli.embedded.accounts import user_names
+from cli.embedded.accounts import RESTORER, user_names
 from cli.embedded.nats import NatsServer
 from cli.stack.ports import free_port
 from libs.events import streams
@@ -355,6 +355,39 @@ async def test_a_right_that_was_loosened_is_found() -> None:
     for user, subject, what in found:
         assert what == "may, and should not"
         assert fits(LOOSENED[user][0].split("."), subject)
+
+
+FILLS: Final = (
+    *("case.>", "policy.>", "notice.>", "$KV.KEYS.*.*", "$KV.RECEIVERS.*.*", "$O.PHOTOS.*.*", "$JS.API.INFO"),
+    *(
+        f"$JS.API.{call}.{stream}"
+        for stream in (*SEALED, "KV_KEYS", "KV_RECEIVERS", "OBJ_PHOTOS")
+        for call in ("STREAM.CREATE", "STREAM.INFO", "STREAM.MSG.GET", "DIRECT.GET")
+    ),
+    *(f"$JS.API.DIRECT.GET.{stream}.>" for stream in (*SEALED, "KV_KEYS", "KV_RECEIVERS", "OBJ_PHOTOS")),
+    *(f"$JS.API.STREAM.UPDATE.{stream}" for stream in SEALED),
+    *(
+        f"$JS.API.CONSUMER.{call}.CASES.{service}"
+        for call in ("CREATE", "INFO", "RESET")
+        for service in SERVICES
+    ),
+)
+"""What whoever fills an empty log from a backup may do."""
+
+
+async def test_who_fills_an_empty_log_is_there_only_then_and_may_that_alone() -> None:
+    def while_it_is_filled() -> str:
+        return render_accounts({}, lambda _: PASSWORD, restoring=True)
+
+    assert RESTORER not in accounts()
+    async with server_with(while_it_is_filled) as server:
+        async with probing(server.url, **login(RESTORER)) as probe:
+            may = await probe.may_publish(subjects())
+        async with probing(server.url, **login("auditor")) as probe:
+            others = await probe.may_publish(subjects())
+    patterns = [pattern.split(".") for pattern in FILLS]
+    assert may == {subject for subject in subjects() if any(fits(pattern, subject) for pattern in patterns)}
+    assert others == {subject for subject in subjects() if "auditor" in allowed(subject)}
 
 
 # --- reply subjects, which the server does not check ---
