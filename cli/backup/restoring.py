@@ -43,9 +43,8 @@ async def restore(
 async def _fill(
     holding: Holding, jetstream: JetStream, ledger: FileStore | None, replicas: int, on_step: OnStep
 ) -> Restored:
-    regrown = {tree.stream: await regrowing(ledger, tree) for tree in holding.trees} if ledger else {}
     restoring = Restoring(jetstream, streams.evidence(replicas))
-    found = await restoring.begin()
+    found = await restoring.look()
     for name, count in found.items():
         size = holding.sizes().get(name, 0)
         if count > size:
@@ -53,6 +52,8 @@ async def _fill(
                 f"{name} holds {count} events already, the backup {size}: the restore of another backup was stopped;"
                 " begin with new servers · 已有其他备份的部分恢复"
             )
+    regrown = {tree.stream: await regrowing(ledger, tree) for tree in holding.trees} if ledger else {}
+    await restoring.begin()
     total, before = sum(holding.sizes().values()), 0
     for tree in holding.trees:
 

@@ -46,8 +46,8 @@ class Restoring:
         self._wanted = sorted(wanted, key=lambda each: each.name != CASES)
         self._jetstream = jetstream
 
-    async def begin(self) -> dict[str, int]:
-        """Make the streams, or find those of a restore that was stopped; how many events each holds.
+    async def look(self) -> dict[str, int]:
+        """How many events each stream holds: none, or those of a restore that was stopped.  Changes nothing.
 
         Raises RestoreRefused for a log that holds something else, LogUnavailable or LogRefused.
         """
@@ -60,12 +60,17 @@ class Restoring:
                         f"the log is not empty: {name} holds {count} events; restore into new servers, or move the "
                         f"folder of these away · 日志非空，{name} 已有 {count} 条事件"
                     )
-        for each in self._wanted:
-            if there[each.name] is None:
-                await self._api(f"STREAM.CREATE.{each.name}", _marked(each))
-            elif not _is_marked(there[each.name]):
-                await self._api(f"STREAM.UPDATE.{each.name}", _marked(each))
         return held
+
+    async def begin(self) -> None:
+        """Make the streams, or mark those that are there.  Raises like `look`."""
+        await self.look()
+        for each in self._wanted:
+            info = await self._info(each.name)
+            if info is None:
+                await self._api(f"STREAM.CREATE.{each.name}", _marked(each))
+            elif not _is_marked(info):
+                await self._api(f"STREAM.UPDATE.{each.name}", _marked(each))
 
     async def check_prefix(self, events: Sequence[Leaf]) -> None:
         """Raises RestoreRefused unless the log holds just these where they belong; LogUnavailable."""
