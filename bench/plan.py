@@ -15,6 +15,7 @@ class Measure(StrEnum):
     MEMORY = "memory"
     REPLAY = "replay"
     PROJECTION = "projection"
+    REBUILD = "rebuild"
     APPEND = "append"
     RACE = "race"
     IMPORT = "import"

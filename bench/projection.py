@@ -38,9 +38,14 @@ async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
     return [Figure("projection", "projection into PostgreSQL, one process", "events/s", tuple(rates))]
 
 
-async def _start_over(arena: Arena, pool: Pool) -> None:
+async def drop_generations(pool: Pool) -> None:
+    """As if the service had never run."""
     for record in await pool.fetch(GENERATIONS):
         await pool.execute(f"DROP SCHEMA {record['schema_name']} CASCADE")
+
+
+async def _start_over(arena: Arena, pool: Pool) -> None:
+    await drop_generations(pool)
     await prepare(pool, MODEL)
     async with arena.connection("breakglass") as client:
         await JetStream(client).api(f"CONSUMER.DELETE.{CASES}.{SERVICE}")

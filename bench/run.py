@@ -16,6 +16,7 @@ from bench import (
     machine,
     projection,
     race,
+    rebuild,
     replay,
 )
 from bench.arena import Arena, arena, temporary_folder
@@ -35,6 +36,7 @@ ASSIGNED_MILLISECONDS_TARGET: Final = 50
 ESCALATED_SECONDS_TARGET: Final = 2
 DELIVERED_MILLISECONDS_TARGET: Final = 20
 ACTS_PER_SECOND_TARGET: Final = 2_000
+REBUILT_EVENTS_PER_SECOND_TARGET: Final = 1_000_000 / 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +90,15 @@ async def _on_servers(servers: Arena, plan: Plan, tell: Tell, figures: list[Figu
         other: Peer | None = None
         if plan.has(Measure.REPLAY, Measure.APPEND):
             other = await stack.enter_async_context(peer(servers))
-        if plan.has(Measure.MEMORY, Measure.REPLAY, Measure.PROJECTION):
+        if plan.has(Measure.MEMORY, Measure.REPLAY, Measure.PROJECTION, Measure.REBUILD):
             figures += await fill.measure(servers, plan, tell)
         if other and plan.has(Measure.REPLAY):
             await fill.fill_peer(plan, other, tell)
             figures += await replay.measure(servers, plan, other, tell)
         if plan.has(Measure.PROJECTION):
             figures += await projection.measure(servers, plan, tell)
+        if plan.has(Measure.REBUILD):
+            figures += await rebuild.measure(servers, plan, tell)
         if other and plan.has(Measure.APPEND):
             figures += await append.measure(servers, plan, other, tell)
         if plan.has(Measure.RACE):
@@ -127,6 +131,9 @@ def targets(figures: list[Figure]) -> list[Target]:
             Target(text, ours.median, "at least", TYPED_EVENTS_PER_SECOND_TARGET, "events/s"),
             Target(f"{text}, beside eventsourcing", ours.median, "more than", theirs.median, "events/s"),
         ]
+    if rebuilt := figure_named(figures, rebuild.RATE_NAME):
+        text = "rebuild beside the old version, a million events in 30 s"
+        found.append(Target(text, rebuilt.median, "at least", REBUILT_EVENTS_PER_SECOND_TARGET, "events/s"))
     if imported := figure_named(figures, importing.RATE_NAME):
         found.append(
             Target(f"{BOSTON_ROWS:,} rows imported, at this rate", BOSTON_ROWS / imported.median, "at most",

@@ -51,19 +51,23 @@ def rebuild(
     accept_differences: Annotated[
         bool, typer.Option("--accept-differences", help="switch although old and new differ · 有差异也切换")
     ] = False,
+    back: Annotated[
+        bool, typer.Option("--back", help="to the generation before, brought level first · 退回上一代")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Build read models anew from the log; the old ones answer all along · 由事件重建读模型."""
     stack = Stack.load()
     began = time.monotonic()
-    arguments = ["--accept-differences"] if accept_differences else []
+    chosen = {"--accept-differences": accept_differences, "--back": back}
+    arguments = [option for option, is_chosen in chosen.items() if is_chosen]
     with start_beside(stack, service, f"services.{service}.rebuild", arguments) as process:
         report = _follow(process, service, console(stderr=True))
     report["seconds"] = round(time.monotonic() - began, 2)
     if as_json:
         print_json(report)
     else:
-        _print(report, console())
+        _print(report, console(), "cases" if back else "events")
     if not report["switched"]:
         raise typer.Exit(EXIT_NOT_SWITCHED)
 
@@ -120,9 +124,9 @@ class _Rate(ProgressColumn):
         return Text(f"{task.finished_speed or task.speed or 0:,.0f}/s")
 
 
-def _print(report: dict[str, Any], out: Console) -> None:
+def _print(report: dict[str, Any], out: Console, what: str) -> None:
     rate = report["events"] / report["seconds"]
-    out.print(f"{report['events']:,} events in {report['seconds']:.1f} s, {rate:,.0f}/s")
+    out.print(f"{report['events']:,} {what} in {report['seconds']:.1f} s, {rate:,.0f}/s")
     if report["tables"]:
         out.print(table(f"{report['service']}", COLUMNS, map(_row, report["tables"])))
     for line in _remarks(report):

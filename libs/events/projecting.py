@@ -9,12 +9,14 @@ from typing import Final
 import structlog
 from fastapi import FastAPI
 
+from libs.events.comparing import Report
 from libs.events.errors import RebuildRefused, SchemaMismatch
 from libs.events.jetstream.reader import Credentials
 from libs.events.parking import parked_routes
 from libs.events.projection import Projector, React, nothing
 from libs.events.readmodel import Pool, ReadModel, check, pool_of, prepare
-from libs.events.rebuild import Progress, Rebuild, Report
+from libs.events.rebuild import Rebuild
+from libs.events.rebuild_parts import Progress
 from libs.events.runtime import Bus, access_of, consume_cases, needs, on_bus, readiness_of_projection
 from libs.events.settings import ServiceSettings
 from libs.events.streams import Consumer, Stream

@@ -1,5 +1,7 @@
 """The process that rebuilds one service's read models: `python -m services.<name>.rebuild [--accept-differences]`.
 
+With `--back` it goes back to the generation before.  With `--part` it does its share of another one's rebuild.
+
 It writes one JSON line for each step to stdout, logs to stderr:
 
     {"progress": {"position": 5000, "last_position": 283893}}
@@ -11,7 +13,7 @@ or, at last, {"refused": "why"}. It ends with 0 when it switched, with 1 when th
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from typing import Final
 
@@ -20,12 +22,15 @@ import orjson
 import uvloop
 
 from libs.events import streams, telemetry
+from libs.events.comparing import Report
 from libs.events.errors import WhistleError
 from libs.events.jetstream import JetStream, connected
 from libs.events.jetstream.reader import Credentials
 from libs.events.log import opened
+from libs.events.memory import spare_collector
 from libs.events.readmodel import ReadModel, pool_of
-from libs.events.rebuild import Progress, Rebuild, Report
+from libs.events.rebuild import Rebuild
+from libs.events.rebuild_parts import Part, Progress, Together, end_with_starter
 from libs.events.settings import BusSettings, DatabaseSettings, TelemetrySettings, read
 
 EXIT_NOT_SWITCHED: Final = 1
@@ -39,15 +44,12 @@ class RebuildSettings(TelemetrySettings, BusSettings, DatabaseSettings):
 
 def main(model: ReadModel) -> None:
     """Rebuild *model* as the command line and the environment say; ends the process."""
-    parser = argparse.ArgumentParser(description=f"Rebuild the read models of {model.service}.")
-    parser.add_argument(
-        "--accept-differences", action="store_true", help="switch although old and new differ"
-    )
-    accept: bool = parser.parse_args().accept_differences
+    asked = _asked(model)
     settings = read(RebuildSettings)
     telemetry.start(model.service, settings)
+    spare_collector()
     try:
-        report = uvloop.run(_rebuild(model, settings, accept_differences=accept))
+        report = uvloop.run(_rebuild(model, settings, _work_of(asked)))
     except (KeyboardInterrupt, BrokenPipeError):
         # Stopped, or nobody listens any more; Python would complain once more when it flushes stdout at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -57,12 +59,43 @@ def main(model: ReadModel) -> None:
         sys.exit(EXIT_NOT_SWITCHED)
     finally:
         telemetry.stop()
-    _tell({"report": {**asdict(report), "differs": report.differs}})
-    sys.exit(0 if report.switched else EXIT_NOT_SWITCHED)
+    if report is not None:
+        _tell({"report": {**asdict(report), "differs": report.differs}})
+        sys.exit(0 if report.switched else EXIT_NOT_SWITCHED)
 
 
-async def _rebuild(model: ReadModel, settings: RebuildSettings, *, accept_differences: bool) -> Report:
+Work = Callable[[Rebuild], Awaitable[Report | None]]
+
+
+def _asked(model: ReadModel) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=f"Rebuild the read models of {model.service}.")
+    parser.add_argument(
+        "--accept-differences", action="store_true", help="switch although old and new differ"
+    )
+    parser.add_argument("--back", action="store_true", help="go back to the generation before")
+    parser.add_argument("--part", type=Part.parse, help="do this share of another process' rebuild")
+    parser.add_argument("--generation", type=int, help="of a part: the tables that it fills")
+    parser.add_argument("--last", type=int, help="of a part: the position that it reads up to")
+    return parser.parse_args()
+
+
+def _work_of(asked: argparse.Namespace) -> Work:
+    accept: bool = asked.accept_differences
+
+    async def part(rebuild: Rebuild) -> None:
+        end_with_starter()
+        await rebuild.part(asked.part, asked.generation, asked.last, _tell_progress)
+
+    if asked.part:
+        return part
+    if asked.back:
+        return lambda rebuild: rebuild.back(_tell_progress, accept_differences=accept)
+    return lambda rebuild: rebuild.run(_tell_progress, accept_differences=accept)
+
+
+async def _rebuild(model: ReadModel, settings: RebuildSettings, work: Work) -> Report | None:
     password = settings.nats_password.get_secret_value()
+    module = f"services.{model.service}.rebuild"
     async with (
         pool_of(settings.postgres_dsn.get_secret_value(), connections_max=CONNECTIONS_MAX) as pool,
         connected(settings.nats_url, user=settings.nats_user, password=password) as client,
@@ -71,8 +104,9 @@ async def _rebuild(model: ReadModel, settings: RebuildSettings, *, accept_differ
         jetstream = JetStream(client)
         wanted = [each for each in streams.log_streams(settings.stream_replicas) if each.name == "CASES"]
         await streams.check(jetstream, wanted)
-        rebuild = Rebuild(model, pool, cases, jetstream, Credentials(settings.nats_user, password))
-        return await rebuild.run(_tell_progress, accept_differences=accept_differences)
+        credentials = Credentials(settings.nats_user, password)
+        together = Together.on_this_machine((sys.executable, "-P", "-m", module))
+        return await work(Rebuild(model, pool, cases, jetstream, credentials, together=together))
 
 
 def _tell_progress(progress: Progress) -> None:

@@ -21,11 +21,11 @@ import yaml
 from cli.client import ask
 from cli.importing.sample import write
 from cli.stack.state import Stack, repository
+from libs.events.comparing import digest
 from libs.events.jetstream import JetStream
 from libs.events.jetstream.reader import Credentials, RawEvent, read
 from libs.events.log import typed
 from libs.events.readmodel import ACTIVE
-from libs.events.rebuild import digest
 from services.evaluation.views import MODEL, By
 from tests.support import cases
 from tests.support.stack import answered, command_line, eventually, log_of

@@ -15,13 +15,15 @@ import pytest
 from cli.client import ask
 from cli.stack.beside import PYTHON
 from cli.stack.state import Stack
+from libs.events.comparing import Report
 from libs.events.contracts.evaluation import CaseClosed
 from libs.events.envelope import Entry
 from libs.events.errors import RebuildRefused, SchemaMismatch
 from libs.events.jetstream.reader import Credentials
 from libs.events.projection import set_aside
 from libs.events.readmodel import Connection, Pool, ReadModel, Table, asking, pool_of, prepare, writing
-from libs.events.rebuild import PARKED_ANEW_MAX, Rebuild, Report
+from libs.events.rebuild import Rebuild
+from libs.events.rebuild_filling import PARKED_ANEW_MAX
 from services.evaluation.views import MODEL
 from tests.support.cases import act, caught_up, import_cases, report, until_in_log, verify
 from tests.support.halting import halted
