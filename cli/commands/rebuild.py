@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from cli.importing.progress import LINE_SECONDS, Pace
 from cli.output import Column, JsonOption, console, print_json, table
 from cli.stack.beside import start_beside
 from cli.stack.state import Stack
@@ -77,7 +78,7 @@ def _follow(process: "subprocess.Popen[str]", service: Service, out: Console) ->
     assert process.stdout is not None
     report: dict[str, Any] | None = None
     refused = f"the rebuild of {service} was ended before it was done: run it again · 重建中断，请重新执行"
-    with _bar(service, out) as on_progress:
+    with _shown(service, out) as on_progress:
         for line in process.stdout:
             told = json.loads(line)
             if "progress" in told:
@@ -89,9 +90,37 @@ def _follow(process: "subprocess.Popen[str]", service: Service, out: Console) ->
     return report
 
 
+OnProgress = Callable[[int, int], None]
+
+
 @contextmanager
-def _bar(service: Service, out: Console) -> Generator[Callable[[int, int], None]]:
-    """A progress bar with events, rate and time left, on a terminal; what is given takes (done, of)."""
+def _shown(service: Service, out: Console) -> Generator[OnProgress]:
+    """Done, of, rate and time left: a bar on a terminal, now and then a line elsewhere; what is given takes both."""
+    if out.is_terminal:
+        with _bar(service, out) as on_progress:
+            yield on_progress
+    else:
+        yield _lines(service, out)
+
+
+def _lines(service: Service, out: Console) -> OnProgress:
+    pace, said_at = Pace(), time.monotonic()
+    pace.rate(said_at, 0)
+
+    def on_progress(done: int, of: int) -> None:
+        nonlocal said_at
+        now = time.monotonic()
+        if now - said_at < LINE_SECONDS and done < of:
+            return
+        said_at, rate = now, pace.rate(now, done)
+        left = f"{(of - done) / rate:,.0f} s left" if done < of and rate else "comparing · 比对"
+        out.print(f"{service} · 重建: {done:,} of {of:,}, {rate:,.0f}/s, {left}", markup=False)
+
+    return on_progress
+
+
+@contextmanager
+def _bar(service: Service, out: Console) -> Generator[OnProgress]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(bar_width=20),

@@ -15,6 +15,7 @@ import pytest
 from cli.client import ask
 from cli.stack.beside import PYTHON
 from cli.stack.state import Stack
+from libs.events import rebuild as rebuild_module
 from libs.events.comparing import Report
 from libs.events.contracts.evaluation import CaseClosed
 from libs.events.envelope import Entry
@@ -24,6 +25,7 @@ from libs.events.projection import set_aside
 from libs.events.readmodel import Connection, Pool, ReadModel, Table, asking, pool_of, prepare, writing
 from libs.events.rebuild import Rebuild
 from libs.events.rebuild_filling import PARKED_ANEW_MAX
+from libs.events.rebuild_parts import PARTS_MAX, Together
 from services.evaluation.views import MODEL
 from tests.support.cases import act, caught_up, import_cases, report, until_in_log, verify
 from tests.support.halting import halted
@@ -252,6 +254,29 @@ async def test_what_differs_is_named_and_not_switched_unless_it_is_accepted(city
     assert [score["overdue"] for score in scores(city) if score["key"] == "ISD"] == [expected]
 
 
+def test_going_back_first_applies_what_has_happened_since(city: Stack) -> None:
+    forth = rebuilt(city, "evaluation")
+    since = [f"since-{number}" for number in range(1_500)]  # more than the switch does itself
+    asyncio.run(import_cases(city, since))
+    asyncio.run(caught_up(city, "evaluation"))
+    before = scores(city)
+    back = rebuilt(city, "evaluation", "--back")
+    assert (back["switched"], back["differs"], back["cases_ahead"]) == (True, False, 0)
+    assert (back["old_generation"], back["new_generation"]) == (
+        forth["new_generation"],
+        forth["old_generation"],
+    )
+    assert back["events"] == len(since)
+    assert scores(city) == before
+    asyncio.run(import_cases(city, ["and-it-goes-on"]))
+    asyncio.run(caught_up(city, "evaluation"))
+    assert sum(score["cases"] for score in scores(city)) == sum(score["cases"] for score in before) + 1
+    gone = whistle(city, "rebuild", "evaluation", "--back")
+    assert gone.returncode == 1
+    assert "no generation before" in gone.stderr
+    assert rebuilt(city, "evaluation")["switched"]
+
+
 @pytest.mark.full
 async def test_nothing_is_lost_while_events_flow_in(city: Stack) -> None:
     done = asyncio.Event()
@@ -309,8 +334,8 @@ async def opened(servers: Stack) -> AsyncGenerator["Bench"]:
         await prepare(pool, MODEL)
         credentials = Credentials(user, servers.secret(user))
 
-        def make(model: ReadModel) -> Rebuild:
-            return Rebuild(model, pool, log, js, credentials)
+        def make(model: ReadModel, together: Together | None = None) -> Rebuild:
+            return Rebuild(model, pool, log, js, credentials, together=together)
 
         bench = Bench(pool, make)
         await bench.rebuild(MODEL, accept_differences=True)
@@ -320,13 +345,13 @@ async def opened(servers: Stack) -> AsyncGenerator["Bench"]:
 class Bench:
     """Rebuilds with any model."""
 
-    def __init__(self, pool: Pool, make: Callable[[ReadModel], Rebuild]) -> None:
+    def __init__(self, pool: Pool, make: Callable[..., Rebuild]) -> None:
         self.pool = pool
-        self._make = make
+        self.make = make
 
     async def rebuild(self, model: ReadModel, *, accept_differences: bool = False) -> Report:
         positions: list[int] = []
-        report = await self._make(model).run(
+        report = await self.make(model).run(
             lambda progress: positions.append(progress.position), accept_differences=accept_differences
         )
         assert positions[-1] == report.events
@@ -433,3 +458,118 @@ async def test_without_read_models_there_is_nothing_to_rebuild(servers: Stack) -
     async with opened(servers) as bench:
         with pytest.raises(RebuildRefused, match="start it first"):
             await bench.rebuild(replace(MODEL, service="evaluation_of_nobody"))
+
+
+# Going back.
+
+
+def unseen(_: object) -> None:
+    """Progress that nobody looks at."""
+
+
+async def test_going_back_passes_the_same_gate(servers: Stack) -> None:
+    async with opened(servers) as bench:
+        wrong = await bench.rebuild(replace(MODEL, apply=forgetful), accept_differences=True)
+        assert wrong.switched
+        assert await bench.count("cases WHERE closed_at IS NULL") > 0
+        stays = await bench.make(MODEL).back(unseen)
+        assert (stays.switched, stays.differs) == (False, True)
+        assert await bench.count("cases WHERE closed_at IS NULL") > 0
+        assert (await bench.make(MODEL).back(unseen, accept_differences=True)).switched
+        assert await bench.count("cases WHERE closed_at IS NULL") == 0
+
+
+async def test_only_the_code_that_made_it_goes_back_to_a_generation(servers: Stack) -> None:
+    newer = replace(MODEL, schema=MODEL.schema + "ALTER TABLE cases ADD COLUMN rating integer;")
+    async with opened(servers) as bench:
+        assert (await bench.rebuild(newer)).switched
+        with pytest.raises(RebuildRefused, match="made by other code"):
+            await bench.make(newer).back(unseen)
+        told = await bench.make(MODEL).back(unseen)
+        assert (told.switched, told.differs) == (True, False)
+        await prepare(bench.pool, MODEL)  # the older code is at home again
+
+
+async def test_a_case_that_was_taken_up_since_is_not_parked_again_by_going_back(servers: Stack) -> None:
+    async with opened(servers) as bench:
+        async with writing(bench.pool, MODEL) as connection:
+            case_id = await connection.fetchval("SELECT max(case_id) FROM cases")
+            await connection.execute("DELETE FROM assignments WHERE case_id = $1", case_id)
+            await connection.execute("DELETE FROM cases WHERE case_id = $1", case_id)
+            await connection.execute("UPDATE positions SET version = 0 WHERE case_id = $1", case_id)
+            await set_aside(connection, case_id, RuntimeError("nobody answers for it"), "evaluation")
+        assert (await bench.rebuild(MODEL)).switched
+        async with writing(bench.pool, MODEL) as connection:
+            await connection.execute("DELETE FROM parked")
+            await connection.execute("UPDATE positions SET parked = false")
+        told = await bench.make(MODEL).back(unseen)
+        assert (told.switched, told.differs, told.cases_parked_anew) == (True, False, 0)
+        assert await bench.count("parked") == 0
+        assert await bench.count("cases") == SMALL
+
+
+# Several processes.
+
+
+def part_of(servers: Stack, *prefix: str) -> tuple[str, ...]:
+    """The command line of one that helps."""
+    settings = {
+        "WHISTLE_LOG_LEVEL": "error",
+        "WHISTLE_NATS_URL": servers.nats_url,
+        "WHISTLE_NATS_USER": "evaluation",
+        "WHISTLE_NATS_PASSWORD": servers.secret("evaluation"),
+        "WHISTLE_POSTGRES_DSN": servers.postgres_dsn("whistle_evaluation"),
+    }
+    told = [f"{name}={value}" for name, value in settings.items()]
+    return "env", *told, *PYTHON, "services.evaluation.rebuild", *prefix
+
+
+async def test_processes_share_the_cases_of_a_large_log(
+    servers: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rebuild_module, "EVENTS_TOGETHER_MIN", 1)
+    own: set[str] = set()
+
+    async def counted(connection: Connection, fresh: Sequence[Entry]) -> None:
+        own.update(each.case_id for each in fresh)
+        await MODEL.apply(connection, fresh)
+
+    async with opened(servers) as bench:
+        helped = bench.make(replace(MODEL, apply=counted), Together(part_of(servers), PARTS_MAX))
+        positions: list[int] = []
+        told = await helped.run(lambda progress: positions.append(progress.position))
+        assert (told.switched, told.differs, told.cases_ahead) == (True, False, 0)
+        assert positions == sorted(positions)
+        assert positions[-1] == told.events
+        assert 0 < len(own) < SMALL / 2
+        assert await bench.count("cases") == SMALL
+        with pytest.raises(RebuildRefused, match="part 1 of the rebuild was ended"):
+            await bench.make(MODEL, Together(("false",), 2)).run(unseen)
+        assert (await bench.rebuild(MODEL)).switched
+
+
+def helping(servers: Stack, *told: str) -> "subprocess.Popen[str]":
+    """A part that reads, and ends with the pipe that it was given."""
+    pipe = subprocess.PIPE
+    return subprocess.Popen(part_of(servers, *told), stdin=pipe, stdout=pipe, text=True)
+
+
+async def test_a_part_ends_with_the_one_that_started_it(servers: Stack) -> None:
+    async with opened(servers) as bench:
+        generation = await bench.pool.fetchval("SELECT generation FROM evaluation.generations WHERE active")
+        beyond = ("--part", "1/2", "--generation", str(generation), "--last", "1000000000")
+        process = helping(servers, *beyond)
+        assert process.stdin is not None
+        await eventually(lambda: _holds_the_lock(bench.pool))
+        with pytest.raises(RebuildRefused, match="another rebuild"):
+            await bench.rebuild(MODEL)
+        process.stdin.close()
+        assert await asyncio.to_thread(process.wait, 60) != 0
+        assert process.stdout is not None
+        process.stdout.close()
+        assert (await bench.rebuild(MODEL)).switched
+
+
+async def _holds_the_lock(pool: Pool) -> bool:
+    held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND mode = 'ShareLock' AND granted"
+    return bool(await pool.fetchval(held))
