@@ -14,7 +14,7 @@ import pytest
 
 from cli.client import ask
 from cli.stack.beside import PYTHON
-from cli.stack.state import Stack
+from cli.stack.state import Stack, repository
 from libs.events import rebuild as rebuild_module
 from libs.events.comparing import Report
 from libs.events.contracts.evaluation import CaseClosed
@@ -514,6 +514,7 @@ async def test_a_case_that_was_taken_up_since_is_not_parked_again_by_going_back(
 def part_of(servers: Stack, *prefix: str) -> tuple[str, ...]:
     """The command line of one that helps."""
     settings = {
+        "PYTHONPATH": str(repository()),
         "WHISTLE_LOG_LEVEL": "error",
         "WHISTLE_NATS_URL": servers.nats_url,
         "WHISTLE_NATS_USER": "evaluation",
