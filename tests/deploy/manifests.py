@@ -1,5 +1,6 @@
 """Reading what is deployed: rendered Kubernetes objects and the Compose file, in one shape."""
 
+import importlib.util
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from base64 import b64decode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import yaml
@@ -54,6 +56,16 @@ def make_secrets(deploy: Path, folder: Path) -> None:
         capture_output=True,
         timeout=RENDER_SECONDS_MAX,
     )
+
+
+def script(name: str) -> ModuleType:
+    """A script of deploy, which is no package."""
+    specification = importlib.util.spec_from_file_location(name, ROOT / "deploy" / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
 
 
 def label(thing: Object) -> str:

@@ -1,14 +1,12 @@
 """The log's configuration: current, accepted by the server, and three servers that run with it keep what they took."""
 
 import asyncio
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -24,20 +22,11 @@ from libs.events.jetstream import JetStream, Message, NotNow, Unknown, connected
 from libs.events.subjects import DEPARTMENT_API_PREFIX, department_inbox
 
 from .cluster import Cluster, lay_out, new_node, until
-from .manifests import ROOT
+from .manifests import ROOT, script
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CHECK_SECONDS_MAX = 180
 POLICY = ROOT / "policy/example"
-
-
-def _script(name: str) -> ModuleType:
-    specification = importlib.util.spec_from_file_location(name, ROOT / "deploy" / f"{name}.py")
-    assert specification is not None
-    assert specification.loader is not None
-    module = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(module)
-    return module
 
 
 async def test_the_accounts_file_is_current() -> None:
@@ -48,10 +37,10 @@ async def test_the_accounts_file_is_current() -> None:
 async def test_every_user_gets_a_password_of_its_own(deploy_copy: Path) -> None:
     """A file for each user of the accounts, no two alike; a second run changes none."""
     folder = deploy_copy / "k8s/overlays/trial/secrets"
-    users = (*user_names(), *_script("make_secrets").OTHER_SECRETS)
+    users = (*user_names(), *script("make_secrets").OTHER_SECRETS)
     passwords = {user: (folder / user).read_text() for user in users}
     assert len(set(passwords.values())) == len(users)
-    _script("make_secrets").make_secrets(folder, (ROOT / "deploy/nats/accounts.conf").read_text(), "postgres")
+    script("make_secrets").make_secrets(folder, (ROOT / "deploy/nats/accounts.conf").read_text(), "postgres")
     assert {user: (folder / user).read_text() for user in users} == passwords
     assert folder.stat().st_mode & 0o077 == 0
 

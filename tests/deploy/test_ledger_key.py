@@ -12,17 +12,19 @@ from hypothesis import strategies as st
 from cli.embedded.errors import StackError
 from cli.stack.ledger_key import new_ledger_key
 from cli.stack.state import repository
-from deploy.make_secrets import public_of, secret_of
 from libs.events.ledger.notes import Signer
 
+from .manifests import script
+
 DEPLOY = repository() / "deploy"
+MAKE_SECRETS = script("make_secrets")
 
 
 @given(st.binary(min_size=32, max_size=32))
 def test_the_public_half_is_the_one_of_rfc_8032(seed: bytes) -> None:
     key = Ed25519PrivateKey.from_private_bytes(seed)
-    assert public_of(seed) == key.public_key().public_bytes_raw()
-    assert Signer.of(secret_of("city.example", seed)) == Signer("city.example", seed)
+    assert MAKE_SECRETS.public_of(seed) == key.public_key().public_bytes_raw()
+    assert Signer.of(MAKE_SECRETS.secret_of("city.example", seed)) == Signer("city.example", seed)
 
 
 def test_a_deployment_gets_one_key_and_keeps_it(tmp_path: Path) -> None:
@@ -49,4 +51,4 @@ def test_a_key_of_ones_own_is_called_like_nobody_elses(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("name", ["", "a b", "a+b"])
 def test_no_name_of_a_key(name: str) -> None:
     with pytest.raises(ValueError, match="cannot be called"):
-        secret_of(name, bytes(32))
+        MAKE_SECRETS.secret_of(name, bytes(32))
