@@ -38,7 +38,7 @@ def variables_of(accounts: str) -> dict[str, str]:
     return dict(_USER.findall(accounts)) | {"route": "WHISTLE_PASSWORD_ROUTE"}
 
 
-def make_secrets(folder: Path, accounts: str, postgres_host: str, ledger_name: str) -> None:
+def make_secrets(folder: Path, accounts: str, postgres_host: str, ledger_name: str = "") -> None:
     """Write what is missing into `folder`, and anew what is derived from it."""
     folder.mkdir(parents=True, exist_ok=True)
     # The folder keeps others out. The files in it are readable, since Compose mounts them one by one, as they are, for
