@@ -42,7 +42,7 @@ def up(port: PortOption = None, policy: PolicyOption = None, replicas: ReplicasO
     )
     progress = Console(stderr=True)
     stack = asyncio.run(start_stack(request, lambda step: progress.print(f"  {step}", style="dim")))
-    _print(stack, dict.fromkeys((process.name for process in stack.processes), True))
+    _print(stack, asyncio.run(_readiness(stack)))
 
 
 def down() -> None:

@@ -11,6 +11,7 @@ from cli.embedded.accounts import user_names
 from cli.embedded.errors import SecretMissing, StackError
 from cli.embedded.postgres import SUPERUSER
 from cli.stack.databases import ROLES, VAULT_MASTER, VAULT_ROLES
+from cli.stack.ledger_key import LEDGER_KEY
 from cli.stack.state import Stack, dsn_for, repository, whistle_home
 
 DOORS = ("mqtt", "websocket")
@@ -20,6 +21,9 @@ VAULT_INDEX = "vault-index"
 LIMIT = "WHISTLE_PUBLIC_REQUESTS_PER_MINUTE"
 # On loopback everybody has the same address, and an exercise is a whole city.
 LOOPBACK_REQUESTS_PER_MINUTE = 1_000_000
+CHECKPOINT_SECONDS = "5"
+# On a machine to try things, whoever asks for a proof does not want to wait a minute.
+STORE = "WHISTLE_LEDGER_STORE"
 
 
 class Provision(Protocol):
@@ -42,6 +46,12 @@ class Service:
     bus_user: str = ""
     vault: Literal["", "sealer", "opener"] = ""
     """What it may do with personal data."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Further variables of its environment, where whoever starts the stack says nothing else."""
+    database: bool = True
+    """Whether it keeps anything in PostgreSQL."""
+    may_refuse: bool = False
+    """Whether it may be alive and, for a reason that a person must see, never ready: the others run all the same."""
     replicas: int = 1
 
     @property
@@ -74,6 +84,13 @@ def services(replicas: int = 1) -> tuple[Service, ...]:
         Service(name="dispatch", bus_user="dispatch-bus", replicas=replicas),
         Service(name="evaluation", replicas=replicas),
         Service(name="notify", vault="opener", replicas=replicas),
+        Service(
+            name="ledger",
+            secrets={"WHISTLE_LEDGER_KEY": LEDGER_KEY},
+            settings={"WHISTLE_LEDGER_CHECKPOINT_SECONDS": CHECKPOINT_SECONDS},
+            database=False,
+            may_refuse=True,
+        ),
     )
 
 
@@ -208,9 +225,16 @@ def service_environment(
         if service.bus_user
         else {}
     )
+    database = (
+        {"WHISTLE_POSTGRES_DSN": dsn_for(stack.postgres_admin_dsn, service.role, secret(service.role))}
+        if service.database
+        else {}
+    )
     return {
+        **service.settings,
         **inherited,
         **bus,
+        **database,
         **_vault_environment(service, plan=plan, stack=stack, secret=secret),
         **{variable: secret(name) for variable, name in service.secrets.items()},
         "PYTHONPATH": str(repository()),
@@ -219,7 +243,7 @@ def service_environment(
         "WHISTLE_NATS_URL": stack.nats_url,
         "WHISTLE_NATS_USER": service.name,
         "WHISTLE_NATS_PASSWORD": secret(service.name),
-        "WHISTLE_POSTGRES_DSN": dsn_for(stack.postgres_admin_dsn, service.role, secret(service.role)),
+        STORE: inherited.get(STORE, str(plan.home / "ledger")),
         "WHISTLE_OIDC_ISSUER": stack.issuer_url,
         "WHISTLE_HTTP_HOST": "127.0.0.1",
         "WHISTLE_HTTP_PORT": str(port),

@@ -10,19 +10,28 @@ ANSWER_SECONDS_MAX = 5.0
 
 async def is_ready(url: str) -> bool:
     """Whether `/readyz` of the service at `url` answers 200."""
+    return await _answers(url, "/readyz")
+
+
+async def is_alive(url: str) -> bool:
+    """Whether `/healthz` of the service at `url` answers 200."""
+    return await _answers(url, "/healthz")
+
+
+async def _answers(url: str, path: str) -> bool:
     address = urlsplit(url)
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            return b" 200 " in await _status_line(address.hostname or "127.0.0.1", address.port or 80)
+            return b" 200 " in await _status_line(address.hostname or "127.0.0.1", address.port or 80, path)
     except (OSError, TimeoutError):
         return False
 
 
-async def _status_line(host: str, port: int) -> bytes:
+async def _status_line(host: str, port: int, path: str) -> bytes:
     reader, writer = await asyncio.open_connection(host, port)
     try:
         writer.write(
-            f"GET /readyz HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii")
+            f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n".encode("ascii")
         )
         await writer.drain()
         return await reader.readline()

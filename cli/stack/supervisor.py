@@ -23,7 +23,7 @@ from cli.stack.ledger_key import LEDGER_KEY, new_ledger_key
 from cli.stack.lock import lock_home
 from cli.stack.plan import Service, StackPlan, service_environment, with_fault_seed
 from cli.stack.ports import choose_ports
-from cli.stack.readiness import is_ready
+from cli.stack.readiness import is_alive, is_ready
 from cli.stack.state import Phase, Running, Stack, dsn_for, repository, without_password
 
 SERVICE_STOP_SECONDS_MAX = 10.0
@@ -52,6 +52,7 @@ class Supervisor:
         self._log = open_journal(self._logs / "stack.log")
         self._servers: list[Keeper] = []
         self._services: list[Keeper] = []
+        self._may_refuse: set[str] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._issuer: LocalIssuer | None = None
         self._lock = -1
@@ -184,7 +185,7 @@ class Supervisor:
             if own
             else plan.postgres_dsn
         )
-        roles = [service.role for service in plan.services]
+        roles = [service.role for service in plan.services if service.database]
         await prepare_databases(admin, self._secret, reset_passwords=own, roles=roles)
         self._report("preparing streams and rule book · 准备事件流与规则")
         await plan.provision(nats_url=self.stack.nats_url, secret=self._secret, policy_dir=plan.policy_dir)
@@ -213,6 +214,8 @@ class Supervisor:
 
         keeper = Keeper(name, url, begin, SERVICE_STOP_SECONDS_MAX, self._log, self._save)
         self._services.append(keeper)
+        if service.may_refuse:
+            self._may_refuse.add(name)
         await keeper.begin()
         self._tasks.append(asyncio.create_task(keeper.keep(), name=f"keep-{name}"))
 
@@ -226,6 +229,9 @@ class Supervisor:
 
     async def _wait_one(self, keeper: Keeper) -> None:
         while not await is_ready(keeper.url):
+            if keeper.name in self._may_refuse and await is_alive(keeper.url):
+                self._report(f"{keeper.name} is not ready · {keeper.name} 未就绪: {keeper.url}/readyz")
+                return
             if keeper.deaths >= START_DEATHS_MAX:
                 raise self._not_ready(keeper)
             await asyncio.sleep(READY_POLL_SECONDS)

@@ -13,6 +13,15 @@ from typing import Final
 POINTS: Final = frozenset(
     {"acts.carried_out", "acts.refused", "commit.before_batch", "consume.before_commit", "consume.committed"}
     | {"restore.written", "restore.finishing"}
+    | {
+        "ledger.tiles_kept",
+        "ledger.sealed",
+        "ledger.joined",
+        "ledger.signed",
+        "ledger.published",
+        "ledger.kept",
+    }
+    | {"ledger.witnessed"}
     | {"notify.told", "notify.planned", "notify.before_send", "notify.sent", "notify.recorded"}
 )
 

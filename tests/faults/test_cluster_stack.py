@@ -52,7 +52,7 @@ REPLICAS: Final = 3
 CITY_ROUNDS: Final = 2
 CITY_LAST_BLOW: Final = 120_000
 """Well before the end: after a kill the cluster may take seconds to let the log be followed again."""
-SERVICES: Final = {"intake", "dispatch", "evaluation", "notify"}
+SERVICES: Final = {"intake", "dispatch", "evaluation", "notify", "ledger"}
 Step = tuple[str, Callable[[], Awaitable[None]]]
 
 

@@ -14,7 +14,7 @@ from libs.events.access.roles import ROLE_OF, TABLE, Role
 from tests.support.people import People, Receipt, done
 from tests.support.stack import eventually, whistle
 
-SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
+SERVICES: Final = ("intake", "dispatch", "evaluation", "notify", "ledger")
 OPEN: Final = re.compile(r"/(healthz|readyz|contracts/.*|contracts/)")
 NOBODYS_CASE: Final = "0" * 20
 PARAMETER: Final = re.compile(r"{[^}]+}")

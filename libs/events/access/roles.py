@@ -191,6 +191,12 @@ TABLE: Final[Mapping[str, Right]] = {
     ),
     "see-notices": _right("see who was told what, and whether it arrived", "查看通知及送达情况", *_WATCHES),
     "retry-notices": _right("have a notice sent again", "重发通知", Role.ADMINISTRATOR),
+    # Proofs.
+    "see-proofs": _right(
+        "read checkpoints and hashes of the sealed log, which prove and tell nothing",
+        "查看日志的签名检查点和哈希",
+        Role.ANYBODY,
+    ),
     # This installation.
     "see-parked": _right("see parked cases", "查看被搁置的案件", *_WATCHES),
     "retry-parked": _right("take a parked case up again", "重试被搁置的案件", Role.ADMINISTRATOR),

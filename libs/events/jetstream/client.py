@@ -234,6 +234,10 @@ class JetStream:
         """The newest message on *subject* (wildcards allowed), as the stream's leader knows it."""
         return await self._on_leader(stream, {"last_by_subj": subject})
 
+    async def at_on_leader(self, stream: str, sequence: int) -> Stored | None:
+        """The message at this position, as the stream's leader knows it."""
+        return await self._on_leader(stream, {"seq": sequence})
+
     async def next_on_leader(self, stream: str, subject: str, start: int) -> Stored | None:
         """The first message on *subject* from position *start* on, as the stream's leader knows it."""
         return await self._on_leader(stream, {"next_by_subj": subject, "seq": start})

@@ -7,10 +7,12 @@ Below the stream's folder:
     checkpoints/<size>                   each signed checkpoint
     checkpoint                           the newest one, for whoever wants no more
     index.json                           the stretches, for whoever cannot list a folder
+    log.created                          which stream it is: when the server made it, as the server spells it
 
 `growing.py` writes them.
 """
 
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
@@ -27,6 +29,7 @@ READ_AGAIN_MAX: Final = 3
 """A file may be joined into a larger one between its listing and its reading: so often is the list made anew."""
 CHECKPOINTS: Final = "checkpoints"
 STRETCHES: Final = "sealed"
+CREATED: Final = "log.created"
 
 
 class ArchiveBroken(Exception):
@@ -73,12 +76,25 @@ class Archive:
     async def holding(self, sequence: int) -> tuple[Stretch, bytes]:
         """The sealed file that holds this event and reaches farthest, not checked.  Raises ArchiveBroken."""
         for _ in range(READ_AGAIN_MAX):
-            holding = [each for each in self.stretches if each.first <= sequence <= each.last]
-            content = await self.store.get(self.path(holding[-1].path())) if holding else None
-            if content is not None:
-                return holding[-1], content
+            stretch = self._holding(sequence)
+            content = await self.store.get(self.path(stretch.path())) if stretch else None
+            if stretch is not None and content is not None:
+                return stretch, content
             await self.refresh()
         raise ArchiveBroken(f"event {sequence} of {self.stream} is in no sealed file")
+
+    def _holding(self, sequence: int) -> Stretch | None:
+        at = bisect_right(self.stretches, sequence, key=lambda each: each.first)
+        return self.stretches[at - 1] if at and self.stretches[at - 1].last >= sequence else None
+
+    async def created(self) -> str | None:
+        """When the stream that is sealed here was made, as its server spells it; None before anything is sealed."""
+        content = await self.store.get(self.path(CREATED))
+        return content.decode() if content is not None else None
+
+    async def keep_created(self, created: str) -> None:
+        """Lay that down.  Whoever restored the stream, and saw that it is the same, says so with this."""
+        await self.store.put(self.path(CREATED), created.encode())
 
     async def checkpoint(self, size: int | None = None) -> Note | None:
         """The newest checkpoint, or that of a size, not checked; None when there is none.  Raises ArchiveBroken."""

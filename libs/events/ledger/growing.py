@@ -7,12 +7,17 @@ it holds is sealed, and every hash that belongs to it is there.
 
 import json
 from collections.abc import Sequence
+from typing import Final
 
+from libs.events import faults
 from libs.events.ledger.archive import Archive
 from libs.events.ledger.merkle import Peaks
 from libs.events.ledger.notes import Note
 from libs.events.ledger.stretches import EVENTS_MAX, Sealed, Stretch, packed
 from libs.events.ledger.tiles import HEIGHT, WIDTH, Tile, grown, hashes_of, whole_root
+
+FILES_MAX: Final = 64
+"""Small files of events since the last whole stretch; then they are joined."""
 
 
 class Growing:
@@ -53,14 +58,15 @@ class Growing:
         whole = self._grow(leaves, old)
         for tile, hashes in [*whole, *self._partial(old, stretch.last)]:
             await archive.store.put(archive.path(tile.path()), hashes)
+        await faults.reach("ledger.tiles_kept")
         await archive.store.put(archive.path(stretch.path()), content)
+        await faults.reach("ledger.sealed")
         archive.stretches.append(stretch)
         for leaf in leaves:
             self._peaks.push(leaf)
         for tile, _ in whole:
             await self._tidy_tile(tile, old)
-        if stretch.last % EVENTS_MAX == 0 and stretch.events < EVENTS_MAX:
-            await self._join(stretch.last)
+        await self._join_files(stretch.last)
 
     async def keep(self, note: Note, size: int) -> None:
         """Lay down a signed checkpoint, and say which files there are."""
@@ -72,6 +78,14 @@ class Growing:
         await archive.store.put(archive.checkpoint_path(size), content)
         await archive.store.put(archive.path("index.json"), index.encode())
         await archive.store.put(archive.path("checkpoint"), content)
+
+    async def witness(self, note: Note, size: int) -> None:
+        """Put a checkpoint that was kept, with more signatures, in place of itself."""
+        archive, content = self._archive, note.encode()
+        await archive.store.put(archive.checkpoint_path(size), content)
+        newest = await archive.store.get(archive.path("checkpoint"))
+        if newest is not None and newest.startswith(note.text.encode()):
+            await archive.store.put(archive.path("checkpoint"), content)
 
     def _grow(self, leaves: Sequence[bytes], old: int) -> list[tuple[Tile, bytes]]:
         """Take the leaves in; gives the tiles that are whole now."""
@@ -102,12 +116,19 @@ class Growing:
         for name in [name async for name in store.names(f"{path}.p")]:
             await store.delete(name)
 
-    async def _join(self, last: int) -> None:
-        """One file of a whole stretch in place of the small ones."""
-        archive, first = self._archive, last - EVENTS_MAX + 1
+    async def _join_files(self, last: int) -> None:
+        first = (last - 1) // EVENTS_MAX * EVENTS_MAX + 1
+        files = sum(each.last >= first for each in self._archive.stretches)
+        if files > (FILES_MAX if last % EVENTS_MAX else 1):
+            await self._join(first, last)
+
+    async def _join(self, first: int, last: int) -> None:
+        """One file in place of the small ones."""
+        archive = self._archive
         events = [event async for part in archive.events(first, last) for event in part]
         stretch, content = packed(archive.origin, events)
         await archive.store.put(archive.path(stretch.path()), content)
+        await faults.reach("ledger.joined")
         view = Archive(archive.store, archive.stream, archive.origin)
         for each in {*await view.refresh(), *view.stretches, *archive.stretches} - {stretch}:
             if _holds(stretch, each):

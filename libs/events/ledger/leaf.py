@@ -32,10 +32,15 @@ class Leaf(NamedTuple):
     event_id: str
     payload: bytes
 
+    def head(self) -> bytes:
+        """What stands before the payload in the bytes that are hashed."""
+        return (
+            f"{FORMAT}\n{self.stream}\n{self.sequence}\n{self.subject}\n{self.event_id}\n{len(self.payload)}\n"
+        ).encode()
+
     def entry(self) -> bytes:
         """The bytes that are hashed."""
-        head = f"{FORMAT}\n{self.stream}\n{self.sequence}\n{self.subject}\n{self.event_id}\n{len(self.payload)}\n"
-        return head.encode() + self.payload
+        return self.head() + self.payload
 
     def hash(self) -> bytes:
         """The leaf's hash, 32 bytes."""

@@ -68,12 +68,22 @@ def packed(origin: str, events: Sequence[Sealed]) -> tuple[Stretch, bytes]:
     """The file of these events, which stand one behind the other, and its name."""
     first, last = events[0].leaf.sequence, events[-1].leaf.sequence
     assert last - first + 1 == len(events), "a stretch has no gaps"
-    parts = [f"{FORMAT} {origin} {first} {len(events)}\n".encode()]
-    for leaf, stored_at_ns in events:
-        entry = leaf.entry()
-        parts += [b"%d %d\n" % (len(entry), stored_at_ns), entry, b"\n"]
-    content = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress(b"".join(parts))
+    begin = f"{FORMAT} {origin} {first} {len(events)}\n".encode()
+    heads = [_before(leaf, stored_at_ns) for leaf, stored_at_ns in events]
+    length = len(begin) + sum(map(len, heads)) + sum(len(event.leaf.payload) + 1 for event in events)
+    # Piece by piece: put together first, the events would lie in memory three times.
+    compressor = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compressobj(length)
+    parts = [compressor.compress(begin)]
+    for head, event in zip(heads, events, strict=True):
+        parts.append(compressor.compress(head + event.leaf.payload + b"\n"))
+    parts.append(compressor.flush())
+    content = b"".join(parts)
     return Stretch(first, last, sha256(content).hexdigest()), content
+
+
+def _before(leaf: Leaf, stored_at_ns: int) -> bytes:
+    head = leaf.head()
+    return b"%d %d\n%b" % (len(head) + len(leaf.payload), stored_at_ns, head)
 
 
 def unpacked(origin: str, stretch: Stretch, content: bytes) -> list[Sealed]:

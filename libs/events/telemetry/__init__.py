@@ -22,6 +22,11 @@ microseconds for a value), and are translated when they are pushed; the names ar
 | `whistle_ask_duration_seconds` | histogram | verb | a request to `ask.>`, from the side that asks |
 | `whistle_answer_duration_seconds` | histogram | verb | a request to `ask.>`, from the side that answers |
 | `whistle_http_request_duration_seconds` | histogram | route, method, status | a request over HTTP |
+| `whistle_ledger_sealed_events_total` | counter | stream | events that the ledger put into sealed files |
+| `whistle_ledger_size_events` | gauge | stream | events in the tree |
+| `whistle_ledger_lag_events` | gauge | stream | events of the log that are not sealed |
+| `whistle_ledger_checkpoint_timestamp_seconds` | gauge | stream | when the newest checkpoint was signed |
+| `whistle_ledger_refused` | gauge | stream | 1 while the ledger refuses to seal: a person must look |
 | `process_*` | | | memory, processor time and open files of this process |
 
 Spans follow OpenTelemetry's conventions for messaging: `send` (PRODUCER) when a fact is appended, `process`
@@ -41,6 +46,10 @@ from libs.events.telemetry.metrics import (
     metrics_text,
     observe_projection_batch,
     set_lag,
+    set_ledger_checkpoint,
+    set_ledger_lag,
+    set_ledger_refused,
+    set_ledger_size,
     set_parked,
 )
 from libs.events.telemetry.running import start, stop
@@ -65,6 +74,10 @@ __all__ = [
     "processing",
     "serving",
     "set_lag",
+    "set_ledger_checkpoint",
+    "set_ledger_lag",
+    "set_ledger_refused",
+    "set_ledger_size",
     "set_parked",
     "start",
     "stop",

@@ -54,6 +54,24 @@ _LOOKUPS_SKIPPED: Final = prometheus.Counter(
     "Reports for which no near-duplicate could be looked for.",
     registry=REGISTRY,
 )
+_LEDGER_SEALED: Final = prometheus.Counter(
+    "whistle_ledger_sealed_events", "Events put into sealed files.", ("stream",), registry=REGISTRY
+)
+_LEDGER_SIZE: Final = prometheus.Gauge(
+    "whistle_ledger_size_events", "Events in the tree.", ("stream",), registry=REGISTRY
+)
+_LEDGER_LAG: Final = prometheus.Gauge(
+    "whistle_ledger_lag_events", "Events of the log that are not sealed.", ("stream",), registry=REGISTRY
+)
+_LEDGER_CHECKPOINT: Final = prometheus.Gauge(
+    "whistle_ledger_checkpoint_timestamp_seconds",
+    "When the newest checkpoint was signed.",
+    ("stream",),
+    registry=REGISTRY,
+)
+_LEDGER_REFUSED: Final = prometheus.Gauge(
+    "whistle_ledger_refused", "1 while nothing of the stream is sealed.", ("stream",), registry=REGISTRY
+)
 ASK_SECONDS: Final = _seconds("whistle_ask_duration_seconds", "A request to ask.>, from who asks.", "verb")
 ANSWER_SECONDS: Final = _seconds(
     "whistle_answer_duration_seconds", "A request to ask.>, from who answers.", "verb"
@@ -114,6 +132,27 @@ def observe_projection_batch(service: str, events: int, seconds: float) -> None:
     """*service* applied so many events to its read models in one transaction that took so long."""
     _PROJECTED.labels(service).inc(events)
     _PROJECTION_SECONDS.labels(service).observe(seconds)
+
+
+def set_ledger_size(stream: str, events: int, more: int) -> None:
+    """The tree of a stream has so many events, *more* of them just sealed."""
+    _LEDGER_SIZE.labels(stream).set(events)
+    _LEDGER_SEALED.labels(stream).inc(more)
+
+
+def set_ledger_lag(stream: str, events: int) -> None:
+    """So many events of a stream are not sealed."""
+    _LEDGER_LAG.labels(stream).set(events)
+
+
+def set_ledger_checkpoint(stream: str, timestamp: float) -> None:
+    """A checkpoint of a stream was signed then, in seconds since 1970."""
+    _LEDGER_CHECKPOINT.labels(stream).set(timestamp)
+
+
+def set_ledger_refused(stream: str, *, refused: bool) -> None:
+    """Whether the ledger refuses to seal a stream."""
+    _LEDGER_REFUSED.labels(stream).set(refused)
 
 
 def metrics_text() -> tuple[bytes, str]:

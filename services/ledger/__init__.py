@@ -1,0 +1,1 @@
+"""The ledger: seals the streams of evidence, and signs what they were."""
