@@ -7,6 +7,7 @@
 Credentials come as `Authorization: Bearer`, an API key or a token of the issuer.  Nothing of them is ever logged.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ from libs.events.settings import PUBLIC_REQUESTS_PER_MINUTE
 from libs.events.telemetry import UNTRACED_PATHS
 
 SCHEME: Final = "bearer"
+_CONVERTER: Final = re.compile(r":\w+}")  # `{path:path}` of a route is `{path}` in a document
 _CHALLENGE: Final = 'Bearer realm="whistle"'
 
 
@@ -186,7 +188,7 @@ def describe(document: dict[str, Any], app: FastAPI) -> None:
             continue
         right = TABLE[verb]
         for method in route.methods or ():
-            operation = document["paths"].get(route.path, {}).get(method.lower())
+            operation = document["paths"].get(_CONVERTER.sub("}", route.path), {}).get(method.lower())
             if operation is not None:
                 operation["security"] = [{}, {SCHEME: []}] if right.is_public else [{SCHEME: []}]
                 operation["x-roles"] = sorted(right.roles)
