@@ -34,6 +34,7 @@ COMMANDS = (
     ("restore", "cli.commands.restore", "Fill an empty log from a backup · 从备份恢复"),
     ("timers", "cli.commands.timers", "Deadlines that stand on the server · 时限定时"),
     ("department", "cli.commands.department", "Departments' keys on the bus · 部门接入密钥"),
+    ("audit", "cli.commands.audit", "Proof that nothing was changed · 审计：导出、验证、证明、比对"),
     ("vault", "cli.commands.vault", "Keys of personal data · 个人信息密钥"),
     ("sensor", "cli.commands.sensor", "Sensors that report over MQTT · 传感器接入"),
     ("notices", "cli.commands.notices", "Who was told what, and whether it arrived · 查看通知及送达情况"),

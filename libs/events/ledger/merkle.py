@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
-_NODE: Final = b"\x01"
+NODE: Final = b"\x01"
+"""What is hashed before two nodes, so that they are told from a leaf."""
 
 
 class Node(NamedTuple):
@@ -30,7 +31,7 @@ class ProofInvalid(Exception):
 
 def parent(left: bytes, right: bytes) -> bytes:
     """The hash of a node over its two children."""
-    return sha256(_NODE + left + right).digest()
+    return sha256(NODE + left + right).digest()
 
 
 class Peaks:
@@ -51,7 +52,7 @@ class Peaks:
         self.size += 1 << level
         peaks = self._peaks
         while peaks and peaks[-1][0] == level:
-            content = sha256(_NODE + peaks.pop()[1] + content).digest()
+            content = sha256(NODE + peaks.pop()[1] + content).digest()
             level += 1
         peaks.append((level, content))
 

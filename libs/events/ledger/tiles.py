@@ -4,10 +4,11 @@ A tile of level L holds 256 hashes of level 8 * L of the tree, the rightmost til
 width is part of its name.  What lies between those levels is worked out.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from typing import Final, NamedTuple
 
-from libs.events.ledger.merkle import HASH_BYTES, Node, parent
+from libs.events.ledger.merkle import HASH_BYTES, NODE, Node
 
 HEIGHT: Final = 8
 WIDTH: Final = 1 << HEIGHT
@@ -47,7 +48,7 @@ def hash_in(node: Node, content: bytes) -> bytes:
     row = content[first * HASH_BYTES : (first + (1 << height)) * HASH_BYTES]
     if len(row) != HASH_BYTES << height:
         raise ValueError(f"the tile of {node} holds too few hashes")
-    return _joined(hashes_of(row))
+    return joined(hashes_of(row))
 
 
 def hashes_of(content: bytes) -> list[bytes]:
@@ -57,12 +58,16 @@ def hashes_of(content: bytes) -> list[bytes]:
 
 def whole_root(content: bytes) -> bytes:
     """The root over a whole tile: one hash of the tile above it."""
-    return _joined(hashes_of(content))
+    return joined(hashes_of(content))
 
 
-def _joined(hashes: list[bytes]) -> bytes:
+def joined(hashes: Sequence[bytes]) -> bytes:
+    """The root over a complete subtree, of which these are the hashes of one level: a power of two of them."""
     while len(hashes) > 1:
-        hashes = [parent(*pair) for pair in zip(hashes[::2], hashes[1::2], strict=True)]
+        hashes = [
+            sha256(NODE + left + right).digest()
+            for left, right in zip(hashes[::2], hashes[1::2], strict=True)
+        ]
     return hashes[0]
 
 

@@ -1,0 +1,1 @@
+"""What the commands of `./whistle audit` are made of."""
