@@ -1,6 +1,7 @@
 """The process of the ledger: the only file that wires its parts."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,8 @@ from services.ledger.standing import EXIT_REFUSED, Standing
 from services.ledger.tree import Office
 
 LOOKED_SECONDS_MAX: Final = 20.0
-"""So long is waited, before anybody is answered, until it is known how each stream stands."""
+"""So long is waited, before anybody is answered, until it is known how each stream stands; then they are answered that
+it is not known yet."""
 KEY_AGAIN_SECONDS: Final = 1.0
 PUBLIC_KEY: Final = "key.pub"
 
@@ -91,8 +93,9 @@ async def main(settings: LedgerSettings) -> None:
 
         async def serving() -> None:
             # Whoever is answered is alive, and knows how the streams stand.
-            async with asyncio.timeout(LOOKED_SECONDS_MAX):
-                await asyncio.gather(*(sealer.looked.wait() for sealer in sealers))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOKED_SECONDS_MAX):
+                    await asyncio.gather(*(sealer.looked.wait() for sealer in sealers))
             await serve(app, settings.http_host, settings.http_port)
 
         await together(serving(), *(_sealing(sealer, store, settings) for sealer in sealers))

@@ -57,7 +57,7 @@ async def test_what_is_appended_is_sealed_signed_and_shown(servers: Servers, tmp
     assert events[0].stored_at_ns <= events[2].stored_at_ns
     await all_true(archive, await shown(servers, CASES))
     assert (await shown(servers, CASES))[-1] == checkpoint
-    async with httpx.AsyncClient(base_url=url) as http:
+    async with httpx.AsyncClient(base_url=url, timeout=60) as http:
         assert (await http.get("/readyz")).status_code == 200
         assert (
             (await http.get("/key")).text == f"{SIGNER.verifier}\n" == (ledger.store / "key.pub").read_text()
@@ -234,7 +234,7 @@ async def test_a_stream_that_goes_while_it_is_sealed_is_noticed(servers: Servers
     sealed.start()
     url = await sealed.url()
     await made_anew(servers, NOTICES)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=60) as http:
 
         async def is_refused() -> bool:
             return (await http.get(f"{url}/readyz")).status_code == 503 and bool(

@@ -37,7 +37,7 @@ from libs.events.storage import FolderStore
 from libs.events.testing.examples import EXAMPLES, REPORTED_AT
 from tests.support import nodes
 from tests.support.sealing import DEPLOYMENT, events_of, seal_all
-from tests.support.stack import environment
+from tests.support.stack import COMMAND_SECONDS_MAX, environment
 
 CASES: Final = 400
 """Each of three events, so that some batches are full."""
@@ -110,7 +110,7 @@ def restoring(home: Path, location: Path, *options: str, **settings: str) -> sub
         capture_output=True,
         text=True,
         env=environment(home) | settings,
-        timeout=120,
+        timeout=COMMAND_SECONDS_MAX,
         check=False,
     )
 
