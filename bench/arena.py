@@ -47,7 +47,7 @@ class Arena:
 @asynccontextmanager
 async def arena(folder: Path, services: tuple[Service, ...] = ()) -> AsyncGenerator[Arena]:
     """nats-server, PostgreSQL and *services* with their data in *folder*, until the block ends."""
-    from cli.stack.provision import provision
+    from cli.stack.rulebook import provision
 
     # A city's own limits: in an exercise, where they pass in seconds, most of the work would be clocks.
     policy = example_in(folder / "policy", time_lapse=1)

@@ -35,6 +35,11 @@ COMMANDS = (
     ("timers", "cli.commands.timers", "Deadlines that stand on the server · 时限定时"),
     ("department", "cli.commands.department", "Departments' keys on the bus · 部门接入密钥"),
     ("audit", "cli.commands.audit", "Proof that nothing was changed · 审计：导出、验证、证明、比对"),
+    (
+        "person",
+        "cli.commands.person",
+        "What is held of somebody: find, hand out, erase · 个人信息的查询、提供与删除",
+    ),
     ("vault", "cli.commands.vault", "Keys of personal data · 个人信息密钥"),
     ("sensor", "cli.commands.sensor", "Sensors that report over MQTT · 传感器接入"),
     ("notices", "cli.commands.notices", "Who was told what, and whether it arrived · 查看通知及送达情况"),

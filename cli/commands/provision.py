@@ -11,7 +11,7 @@ from rich.console import Console
 from cli.embedded.errors import SecretMissing
 from cli.embedded.secrets import Secrets
 from cli.stack.databases import prepare_databases
-from cli.stack.provision import provision
+from cli.stack.provision import carry_out_erasures, provision
 from cli.stack.rulebook import example_policy
 
 
@@ -34,6 +34,7 @@ async def _prepare(policy_dir: Path) -> None:
     # Passwords of roles that are there stay: other processes use them.
     await prepare_databases(_administrator(), secret, reset_passwords=False)
     await provision(nats_url=nats_url, secret=secret, policy_dir=policy_dir)
+    await carry_out_erasures(nats_url=nats_url, secret=secret, admin_dsn=_administrator())
 
 
 def _required(name: str) -> str:

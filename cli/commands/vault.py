@@ -1,26 +1,24 @@
 """`./whistle vault`: how many people's keys there are, and a new master key for them."""
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import aclosing
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import asyncpg
 import typer
 
-from cli.embedded.errors import SecretMissing, StackError
+from cli.embedded.errors import StackError
 from cli.output import Column, JsonOption, console, print_json, quiet_logs, shown_time, table
-from cli.stack.databases import VAULT_MASTER
-from cli.stack.state import Stack
-from libs.events.errors import VaultInconsistent, VaultUnavailable
-from libs.events.readmodel import Pool
+from cli.persons.desk import administrator, records_opened, vault_opened
+from cli.stack.state import whistle_home
+from libs.events.errors import VaultBackupInvalid
+from libs.events.personal.carrying_out import ORDERS, carry_out
+from libs.events.vault import backup as backups
 from libs.events.vault import keeping
+from libs.events.vault.backup import VaultNotEmpty
 from libs.events.vault.master import master_keys
-from libs.events.vault.store import reaching, vault_at
 
-KEEPER: Final = "whistle_vault_keeper"
 COLUMNS: Final = (
     Column("master key", "主密钥", wraps=False),
     Column("published", "启用", wraps=False),
@@ -35,6 +33,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True, help="Keys of personal data · 个人信息密钥")
     group.command("status", help="How many people, for which master key · 查看密钥情况")(status)
     group.command("rotate", help="Put a new master key in force · 更换主密钥")(rotate)
+    group.command("backup", help="Write the keys to a file, never beside the log · 备份密钥库")(backup)
+    group.command("restore", help="Bring them back, without who was erased since · 恢复密钥库")(restore)
     app.add_typer(group, name="vault")
 
 
@@ -72,42 +72,81 @@ def rotate(
         )
 
 
-@dataclass(frozen=True, slots=True)
-class _Keeping:
-    pool: Pool
-    file: Path
+def backup(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="a new file · 新文件")],
+    as_json: JsonOption = False,
+) -> None:
+    """Write the keys as they are wrapped to a new file, for its owner alone · 备份密钥库."""
+    quiet_logs()
+    path = _apart_from_the_log(file.absolute())
+    persons = asyncio.run(_backup(path))
+    if as_json:
+        print_json({"file": str(path), "people": persons})
+    else:
+        console().print(f"{persons} people in {path} · 已备份", markup=False, soft_wrap=True)
 
 
-@asynccontextmanager
-async def _opened() -> AsyncGenerator[_Keeping]:
-    """The vault that the environment names, or that of the stack that runs here."""
-    dsn, file = _given("WHISTLE_VAULT_DSN"), os.environ.get("WHISTLE_VAULT_MASTER_FILE")
-    if bool(dsn) != bool(file):
-        raise SecretMissing(
-            "set both WHISTLE_VAULT_DSN and WHISTLE_VAULT_MASTER_FILE, or neither · 请同时设置两个变量"
+def restore(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="that backup wrote · 备份文件")],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="although there are people; newer ones are lost · 覆盖现有内容")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the keys back; whoever was erased since is erased before anything is shown · 恢复密钥库."""
+    quiet_logs()
+    done = asyncio.run(_restore(file, replace=replace))
+    if as_json:
+        print_json(done)
+    else:
+        console().print(
+            f"{done['people']} people, as of {done['made_at']}; {done['erased']} erasures on record carried out"
+            f" · 已恢复 {done['people']} 人，并执行已登记的 {done['erased']} 项删除",
+            soft_wrap=True,
         )
-    if not dsn or not file:
-        stack = Stack.load()
-        dsn, file = stack.postgres_dsn(KEEPER), str(stack.secrets_folder / VAULT_MASTER)
+
+
+def _apart_from_the_log(path: Path) -> Path:
+    if path.exists():
+        raise typer.BadParameter(f"{path} is there already · 文件已存在", param_hint="FILE")
+    if not path.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder {path.parent} · 没有此文件夹", param_hint="FILE")
+    if path.parent.resolve().is_relative_to(whistle_home().resolve()):
+        raise typer.BadParameter(
+            f"not in {whistle_home()}: whoever copies the log would have the keys, too · 不得与日志放在一起",
+            param_hint="FILE",
+        )
+    return path
+
+
+async def _backup(path: Path) -> int:
+    async with vault_opened() as vault, vault.pool.acquire() as connection:
+        return await backups.write(connection, path)
+
+
+async def _restore(file: Path, *, replace: bool) -> dict[str, Any]:
     try:
-        async with vault_at(dsn) as pool:
-            with reaching():
-                yield _Keeping(pool, Path(file))
-    except VaultUnavailable as error:
-        raise StackError(f"{error}; try again when PostgreSQL runs · 无法连接数据库，请稍后重试") from error
-    except VaultInconsistent as error:
-        raise StackError(
-            f"{error}; use the file that belongs to this vault · 主密钥文件与此库不符，请使用配套的文件"
-        ) from error
-
-
-def _given(name: str) -> str | None:
-    path = os.environ.get(f"{name}_FILE")
-    return Path(path).read_text(encoding="utf-8").strip() if path else os.environ.get(name)
+        head = backups.examine(file)
+        async with records_opened() as (_, _, records), vault_opened() as vault:
+            known = {key_id for key_id, _ in master_keys(vault.file)}
+            if not known & {*head.master_key_ids}:
+                raise VaultBackupInvalid(f"its keys are wrapped for a master key that is not in {vault.file}")
+            erased = [entry.case_id async for entry in records.about(ORDERS)]
+            connection = await asyncpg.connect(administrator())
+            try:
+                await backups.restore(connection, file, erased, replace=replace)
+            finally:
+                await connection.close()
+            # The receipts of those that were ordered and not carried out, and up to where all is done.
+            _ = [person async for person in carry_out(records, vault.pool)]
+    except (VaultBackupInvalid, OSError) as error:
+        hint = "; --replace takes its place · 加 --replace 可覆盖" if isinstance(error, VaultNotEmpty) else ""
+        raise StackError(f"{file}: {error}{hint}; nothing was changed · 无法恢复，未作任何更改") from error
+    return {"people": head.persons, "made_at": shown_time(head.made_at), "erased": len(erased)}
 
 
 async def _status() -> dict[str, Any]:
-    async with _opened() as vault:
+    async with vault_opened() as vault:
         totals, by_key = await keeping.counts(vault.pool)
     known = [each["master_key_id"] for each in by_key]
     keys = [
@@ -133,7 +172,7 @@ async def _status() -> dict[str, Any]:
 
 
 async def _begin() -> dict[str, Any]:
-    async with _opened() as vault:
+    async with vault_opened() as vault:
         await keeping.begin(vault.pool, vault.file)
         return {"master_key": master_keys(vault.file)[0][0]}
 
@@ -141,7 +180,7 @@ async def _begin() -> dict[str, Any]:
 async def _rotate() -> dict[str, Any]:
     done: dict[str, Any] = {}
     err = console(stderr=True)
-    async with _opened() as vault, aclosing(keeping.rotate(vault.pool, vault.file)) as steps:
+    async with vault_opened() as vault, aclosing(keeping.rotate(vault.pool, vault.file)) as steps:
         async for step in steps:
             done = {"master_key": step.master_key_id, "people": step.persons}
             if err.is_terminal:

@@ -32,7 +32,9 @@ async def rule_book(nats_url: str, secret: Callable[[str], str]) -> RuleBook:
     return book
 
 
-async def provision_example(*, nats_url: str, secret: Callable[[str], str], policy_dir: Path) -> None:
+async def provision_example(
+    *, nats_url: str, secret: Callable[[str], str], policy_dir: Path, admin_dsn: str
+) -> None:
     """Make streams and publish the example, unless another city's rules are in force.  Raises NotTheExample."""
     try:
         await rule_book(nats_url, secret)
@@ -41,4 +43,4 @@ async def provision_example(*, nats_url: str, secret: Callable[[str], str], poli
     except LogRefused as error:
         if error.code != Code.STREAM_NOT_FOUND:
             raise
-    await provision(nats_url=nats_url, secret=secret, policy_dir=policy_dir)
+    await provision(nats_url=nats_url, secret=secret, policy_dir=policy_dir, admin_dsn=admin_dsn)

@@ -25,7 +25,7 @@ from libs.events.subjects import (
     object_stream,
 )
 
-LOG_STREAMS = ("CASES", "POLICY", "NOTICES", "PARKED", "LEDGER", "TIMERS")
+LOG_STREAMS = ("CASES", "POLICY", "NOTICES", "PARKED", "LEDGER", "TIMERS", "PERSONS")
 # Where people drive now is nobody's evidence: only dispatch reads it.
 UNITS_BUCKET = bucket_stream(UNITS)
 # Who may ask over HTTP: written by the user `keys` alone, read by every service.
@@ -202,8 +202,9 @@ def _notify() -> User:
         "notify",
         "notice.>",
         "$KV.RECEIVERS.*.*",
-        *_service_reads("NOTICES", KEYS_BUCKET, RECEIVERS_BUCKET),
+        *_service_reads("NOTICES", "PERSONS", KEYS_BUCKET, RECEIVERS_BUCKET),
         *_reads("NOTICES"),
+        *_reads("PERSONS"),  # nobody is opened whose erasure stands there
         *_reads(KEYS_BUCKET),
         *_reads(RECEIVERS_BUCKET),
         *_consumes("notify"),
@@ -239,6 +240,7 @@ def _tools_and_people() -> tuple[User, ...]:
             *_READS_EVIDENCE,
             denied=_FOREIGN_CONSUMERS,
         ),
+        _persons(),
         _user("keys", "$KV.KEYS.*.*", "$JS.API.INFO", *_reads(KEYS_BUCKET)),
         _user("breakglass", "$JS.API.>"),
     )
@@ -262,6 +264,17 @@ def _restorer() -> User:
             for name in CONSUMING_SERVICES
             for call in ("CREATE", "INFO", "RESET")
         ),
+    )
+
+
+def _persons() -> User:
+    """Who finds people, gives out what is held of them, erases and holds: reads their cases, writes no fact of one."""
+    return _user(
+        "persons",
+        "person.*.*.*",
+        *_service_reads("NOTICES", "PERSONS", RECEIVERS_BUCKET),
+        *(right for stream in ("CASES", "NOTICES", "PERSONS") for right in _reads(stream)),
+        f"$JS.API.STREAM.MSG.GET.{RECEIVERS_BUCKET}",
     )
 
 

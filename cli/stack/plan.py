@@ -27,10 +27,15 @@ STORE = "WHISTLE_LEDGER_STORE"
 
 
 class Provision(Protocol):
-    """Makes streams and consumers and publishes the rule book; may be repeated."""
+    """Makes streams and consumers, publishes the rule book and carries out erasures on record; may be repeated."""
 
-    def __call__(self, *, nats_url: str, secret: Callable[[str], str], policy_dir: Path) -> Awaitable[None]:
-        """Raises libs.events.errors.WhistleError if what is there differs from what is declared."""
+    def __call__(
+        self, *, nats_url: str, secret: Callable[[str], str], policy_dir: Path, admin_dsn: str
+    ) -> Awaitable[None]:
+        """Raises libs.events.errors.WhistleError if what is there differs from what is declared.
+
+        *admin_dsn* is the address of the prepared PostgreSQL for its administrator.
+        """
         ...
 
 

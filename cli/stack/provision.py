@@ -5,10 +5,16 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
+
+from cli.stack.state import DATABASE
 from libs.events import policy, streams
 from libs.events.errors import LogUnavailable
 from libs.events.jetstream import JetStream, connected
+from libs.events.personal.carrying_out import carry_out
+from libs.events.personal.records import PersonRecords
 from libs.events.policy import RuleBook
 
 SERVICES = ("intake", "dispatch", "evaluation", "notify")
@@ -51,6 +57,20 @@ async def provision(*, nats_url: str, secret: Callable[[str], str], policy_dir: 
                     return
     except TimeoutError as error:
         raise LogUnavailable(f"no answer from {nats_url} in {ANSWER_SECONDS_MAX:g} s: {reason}") from error
+
+
+async def carry_out_erasures(*, nats_url: str, secret: Callable[[str], str], admin_dsn: str) -> int:
+    """Carry out every erasure on record that the vault has not, since it is new or came back from a backup; how many.
+
+    Before anything else is done with the vault.  Raises WhistleError and asyncpg.PostgresError.
+    """
+    connection = await asyncpg.connect(urlunsplit(urlsplit(admin_dsn)._replace(path=f"/{DATABASE}")))
+    try:
+        async with connected(nats_url, user="persons", password=secret("persons")) as client:
+            records = PersonRecords(JetStream(client))
+            return len([person async for person in carry_out(records, connection)])
+    finally:
+        await connection.close()
 
 
 async def _provision(nats_url: str, secret: Callable[[str], str], book: RuleBook) -> None:

@@ -36,8 +36,10 @@ def example_in(folder: Path, *, time_lapse: int, **changed: Callable[[Any], Any]
     return folder
 
 
-async def provision(*, nats_url: str, secret: Callable[[str], str], policy_dir: Path) -> None:
-    """Make the streams and consumers and publish the rule book; raises WhistleError."""
+async def provision(*, nats_url: str, secret: Callable[[str], str], policy_dir: Path, admin_dsn: str) -> None:
+    """Make the streams and consumers, publish the rule book, carry out erasures on record; raises WhistleError."""
+    from cli.stack.provision import carry_out_erasures
     from cli.stack.provision import provision as make
 
     await make(nats_url=nats_url, secret=secret, policy_dir=policy_dir)
+    await carry_out_erasures(nats_url=nats_url, secret=secret, admin_dsn=admin_dsn)

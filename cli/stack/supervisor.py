@@ -188,7 +188,9 @@ class Supervisor:
         roles = [service.role for service in plan.services if service.database]
         await prepare_databases(admin, self._secret, reset_passwords=own, roles=roles)
         self._report("preparing streams and rule book · 准备事件流与规则")
-        await plan.provision(nats_url=self.stack.nats_url, secret=self._secret, policy_dir=plan.policy_dir)
+        await plan.provision(
+            nats_url=self.stack.nats_url, secret=self._secret, policy_dir=plan.policy_dir, admin_dsn=admin
+        )
 
     async def _start_service(self, service: Service, name: str, port: int) -> None:
         self._report(f"starting {name} · 启动 {name}")

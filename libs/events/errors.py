@@ -16,6 +16,7 @@ WhistleError
 ├── VaultUnavailable    personal data cannot be sealed or opened now
 ├── SealBroken          what should be a sealed value is none, or not of this place
 ├── VaultInconsistent   the vault's keys are not those that it says it has
+├── VaultBackupInvalid  a backup of the vault is not whole, or must not take this vault's place
 ├── StoreUnavailable    a store of files did not give a definite answer in time: try again later
 ├── NotAName            a file cannot be called so
 ├── RestoreRefused      a log cannot be restored from these files, or into this log
@@ -130,6 +131,10 @@ class SealBroken(WhistleError):
 
 class VaultInconsistent(WhistleError):
     """The vault's keys are not those that it says it has; the message says which is missing."""
+
+
+class VaultBackupInvalid(WhistleError):
+    """A backup of the vault is not whole, or must not take this vault's place; the message says why."""
 
 
 class StoreUnavailable(WhistleError):

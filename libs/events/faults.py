@@ -22,6 +22,7 @@ POINTS: Final = frozenset(
         "ledger.kept",
     }
     | {"ledger.witnessed"}
+    | {"person.ordered", "vault.erased", "person.erased"}
     | {"notify.told", "notify.planned", "notify.before_send", "notify.sent", "notify.recorded"}
 )
 

@@ -14,6 +14,7 @@ from libs.events.subjects import (
     LEDGER,
     NOTICES,
     PARKED,
+    PERSONS,
     PHOTOS,
     POLICY,
     RECEIVERS,
@@ -115,6 +116,7 @@ def log_streams(replicas: int, *, uploads_bytes_max: int | None = None) -> tuple
         _stream(NOTICES, replicas, subjects=["notice.>"], **evidence),
         _stream(PARKED, replicas, subjects=["parked.>"], **evidence),
         _stream(LEDGER, replicas, subjects=["ledger.*"], **evidence),
+        _stream(PERSONS, replicas, subjects=["person.*.*.*"], **evidence),
         _bucket(UNITS, replicas, age_days_max=UNIT_AGE_DAYS_MAX, bytes_max=UNIT_BYTES_MAX),
         _bucket(KEYS, replicas, age_days_max=0, bytes_max=KEY_BYTES_MAX),
         # With times to live, so that the place of what was deleted goes by itself.

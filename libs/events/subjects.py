@@ -14,6 +14,8 @@ PARKED: Final = "PARKED"
 LEDGER: Final = "LEDGER"
 """The signed checkpoints of what is sealed, one subject for each sealed stream."""
 TIMERS: Final = "TIMERS"
+PERSONS: Final = "PERSONS"
+"""What is done about people's data: holds, erasures ordered and carried out, copies given out."""
 UNITS: Final = "UNITS"
 """A bucket, not a stream of evidence: where the departments' units are now."""
 KEYS: Final = "KEYS"
@@ -123,6 +125,32 @@ def parse_timer_subject(subject: str) -> TimerSubject:
     if parts[0] != "timer" or len(parts) != 4:
         raise ValueError(f"not a subject of a timer: {subject!r}")
     return TimerSubject(parts[2], parts[3])
+
+
+def person_subject(target: str, event: str, version: int) -> str:
+    """Where event number *version* about a person, by pseudonym, or about a case that is held, stands."""
+    return f"person.{target}.{event}.{version}"
+
+
+def person_filter(target: str) -> str:
+    """All that stands in `PERSONS` about one person or case."""
+    return f"person.{target}.>"
+
+
+class PersonSubject(NamedTuple):
+    """The tokens of one subject below `person.`."""
+
+    target: str
+    event: str
+    version: int
+
+
+def parse_person_subject(subject: str) -> PersonSubject:
+    """The parts of a subject of `PERSONS`.  Raises ValueError when it is none."""
+    parts = subject.split(".")
+    if parts[0] != "person" or len(parts) != 4:
+        raise ValueError(f"not a subject of a person: {subject!r}")
+    return PersonSubject(parts[1], parts[2], int(parts[_VERSION_TOKEN]))
 
 
 def ask_subject(department: str, verb: str) -> str:

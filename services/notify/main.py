@@ -10,11 +10,12 @@ from libs.events import policy, telemetry
 from libs.events.envelope import Entry
 from libs.events.jetstream.reader import Credentials
 from libs.events.keyvalue import KeyValue
+from libs.events.personal.records import PersonRecords
 from libs.events.projecting import Projecting, projecting
 from libs.events.readmodel import Pool, pool_of
 from libs.events.runtime import Bus, Rules, run, together
 from libs.events.settings import read
-from libs.events.subjects import CASES, NOTICES, PARKED, POLICY, RECEIVERS, bucket_stream
+from libs.events.subjects import CASES, NOTICES, PARKED, PERSONS, POLICY, RECEIVERS, bucket_stream
 from libs.events.vault.master import MasterFile
 from libs.events.vault.opening import PostgresOpener
 from libs.events.vault.store import vault_at
@@ -177,7 +178,9 @@ async def delivering(
         vault_at(settings.vault_dsn.get_secret_value()) as vault,
         posting(own) as poster,
     ):
-        opener = PostgresOpener(vault, MasterFile(settings.vault_master_file))
+        opener = PostgresOpener(
+            vault, MasterFile(settings.vault_master_file), PersonRecords(bus.jetstream).is_erased
+        )
         people = People(bus.log, rules, opener, wishes, settings.offices)
         async with gateways(settings, people) as to_people:
             webhooks = Webhooks(subscriptions, bus.log, poster, _now)
@@ -205,7 +208,7 @@ async def delivering(
 
 async def main(settings: NotifySettings) -> None:
     """Run until SIGTERM."""
-    needed = [CASES, NOTICES, PARKED, POLICY, bucket_stream(RECEIVERS)]
+    needed = [CASES, NOTICES, PARKED, PERSONS, POLICY, bucket_stream(RECEIVERS)]
     async with projecting(MODEL, settings, needed) as service:
         rules = Rules(service.bus.jetstream, await policy.current(service.bus.jetstream))
         async with delivering(service, settings, rules) as parts:

@@ -8,24 +8,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from cli.embedded.postgres import SUPERUSER
 from cli.stack.daemon import main
 from cli.stack.databases import prepare_databases
 from cli.stack.plan import StackPlan
 from cli.stack.rulebook import provision
-from cli.stack.state import Stack, dsn_for
 
 
 def plan_without_services(arguments: dict[str, Any]) -> StackPlan:
     """The plan of `whistle up` that starts no service, but makes the roles that services need."""
     home, policy_dir = Path(arguments["home"]), Path(arguments["policy_dir"])
 
-    async def prepare(*, nats_url: str, secret: Callable[[str], str], policy_dir: Path) -> None:
-        stack = Stack.read(home)
-        assert stack is not None, "the servers are started before they are prepared"
-        admin = dsn_for(stack.postgres_admin_dsn, SUPERUSER, secret(SUPERUSER), database="postgres")
-        await prepare_databases(admin, secret, reset_passwords=True)
-        await provision(nats_url=nats_url, secret=secret, policy_dir=policy_dir)
+    async def prepare(
+        *, nats_url: str, secret: Callable[[str], str], policy_dir: Path, admin_dsn: str
+    ) -> None:
+        await prepare_databases(admin_dsn, secret, reset_passwords=True)
+        await provision(nats_url=nats_url, secret=secret, policy_dir=policy_dir, admin_dsn=admin_dsn)
 
     plan = StackPlan.from_environment(
         home=home,

@@ -466,7 +466,13 @@ STAND_IN = textwrap.dedent("""
 """)
 
 
-async def provision_nothing(*, nats_url: str, secret: Callable[[str], str], policy_dir: Path) -> None:
+async def provision_nothing(
+    *,
+    nats_url: str,
+    secret: Callable[[str], str],
+    policy_dir: Path,
+    admin_dsn: str,
+) -> None:
     """Proves that the bus is there and knows the provisioning user."""
     client = await nats.connect(nats_url, user="provision", password=secret("provision"))
     await client.close()

@@ -30,7 +30,7 @@ PASSWORD: Final = "w-for-tests"
 ANSWER_SECONDS_MAX: Final = 60.0
 SEEDS: Final = {"water": new_seed(), "fire": new_seed()}
 SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
-LOG: Final = (*SERVICES, "ledger", "provision", "importer", "auditor", "keys", "breakglass")
+LOG: Final = (*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "keys", "breakglass")
 BUS: Final = ("provision-bus", "dispatch-bus", "intake-bus")
 DEPARTMENTS: Final = ("department-water", "department-fire")
 USERS: Final = (*LOG, *BUS, *DEPARTMENTS)
@@ -71,6 +71,7 @@ def subjects() -> list[str]:
         *("policy.rules", "policy.grid.a", "notice.c1.screen", "notice.c1.mail.1"),
         *(f"parked.{service}.c1" for service in SERVICES),
         *(f"ledger.{stream}" for stream in ("CASES", "NONE", "CASES.x")),
+        *("person.p1.erased.2", "person.p1.erased", "person.p1.erased.2.a"),
         *("timer.set.c1.handle", "timer.due.c1.handle"),
         *("$KV.UNITS.water.u1", "$KV.KEYS.k.1", "$KV.RECEIVERS.r.1", "$KV.NONE.k"),
         *(f"$O.{store}.{part}.x" for store in ("PHOTOS", "UPLOADS", "NONE") for part in "CM"),
@@ -114,15 +115,16 @@ def _calls() -> Iterable[str]:
 REBUILDERS: Final = (*SERVICES, "ledger", "auditor")
 SEALED: Final = ("CASES", "POLICY", "NOTICES")
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "CASES": (*SERVICES, "importer", "auditor"),
-    "POLICY": (*SERVICES, "importer", "auditor", "provision"),
-    "NOTICES": ("notify", "auditor"),
+    "CASES": (*SERVICES, "importer", "auditor", "persons"),
+    "POLICY": (*SERVICES, "importer", "auditor", "provision", "persons"),
+    "NOTICES": ("notify", "auditor", "persons"),
+    "PERSONS": ("notify", "auditor", "persons"),
     "PARKED": ("auditor",),
     "TIMERS": ("dispatch", "auditor"),
     "KV_UNITS": ("dispatch",),
     "LEDGER": ("ledger", "auditor"),
     "KV_KEYS": (*SERVICES, "ledger", "keys"),
-    "KV_RECEIVERS": ("notify",),
+    "KV_RECEIVERS": ("notify", "persons"),
     "OBJ_PHOTOS": ("intake", "dispatch", "evaluation"),
     "OBJ_UPLOADS": ("intake", "dispatch", "evaluation"),
     "DEPARTMENTS": ("dispatch-bus",),  # whether a refusal was said already
@@ -131,7 +133,7 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 SEEN_BY: Final = {
     **READERS,
-    "PARKED": (*SERVICES, "importer", "auditor"),
+    "PARKED": (*SERVICES, "importer", "auditor", "persons"),
     "ACTS": ("dispatch-bus",),
     "SENSED": ("intake-bus",),
     **{stream: (*READERS[stream], "ledger") for stream in SEALED},
@@ -139,10 +141,16 @@ SEEN_BY: Final = {
 # Who reads one message by its position, from the leader alone.
 BY_POSITION: Final = {**READERS, **{stream: (*READERS[stream], "ledger") for stream in SEALED}}
 # Who reads the whole stream in one go, not only a page or one message of it.
-AT_ANY_SUBJECT: Final = {**READERS, "CASES": ("auditor",), "LEDGER": ("auditor",), "DEPARTMENTS": ()}
+AT_ANY_SUBJECT: Final = {
+    **READERS,
+    "CASES": ("auditor", "persons"),
+    "LEDGER": ("auditor",),
+    "KV_RECEIVERS": ("notify",),
+    "DEPARTMENTS": (),
+}
 
 
-DIRECT: Final = {**READERS, "LEDGER": ("auditor",), "DEPARTMENTS": ()}
+DIRECT: Final = {**READERS, "LEDGER": ("auditor",), "KV_RECEIVERS": ("notify",), "DEPARTMENTS": ()}
 
 
 def _table() -> Iterable[tuple[str, Iterable[str]]]:
@@ -154,6 +162,7 @@ def _table() -> Iterable[tuple[str, Iterable[str]]]:
     yield "case.*.*.*", ["importer"]
     yield "policy.>", ["provision"]
     yield "notice.>", ["notify"]
+    yield "person.*.*.*", ["persons"]
     for service in SERVICES:
         yield f"parked.{service}.*", [service]
     yield "ledger.*", ["ledger"]
@@ -329,6 +338,7 @@ LOOSENED: Final = {
     "ledger": ("case.*.reported.*", "case.c1.reported.1"),
     "importer": ("policy.>", "policy.rules"),
     "auditor": ("$JS.API.STREAM.DELETE.*", "$JS.API.STREAM.DELETE.CASES"),
+    "persons": ("case.*.*.*", "case.c1.invented.1"),
     "keys": ("$KV.>", "$KV.UNITS.water.u1"),
     "provision": ("case.*.reported.*", "case.c1.reported.1"),
     "dispatch-bus": ("dept.>", "dept.fire.assigned.c1"),

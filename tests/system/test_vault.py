@@ -48,8 +48,13 @@ async def opened(servers: Stack) -> AsyncGenerator[Vault]:
             await stack.enter_async_context(vault_at(servers.postgres_dsn(f"whistle_vault_{role}")))
             for role in ("sealer", "opener", "keeper")
         ]
-        opener = PostgresOpener(pools[1], MasterFile(file))
+        opener = PostgresOpener(pools[1], MasterFile(file), nobody)
         yield Vault(PostgresSealer(pools[0], index), opener, index, pools[2], pools[1], file)
+
+
+async def nobody(_: str) -> bool:
+    """Nobody's erasure is on record."""
+    return False
 
 
 def spot(number: int) -> Spot:
@@ -110,11 +115,13 @@ FORBIDDEN = {
         "SELECT vault.known('', '{}')",
         "SELECT vault.discard('x')",
         "SELECT vault.erase('x')",
+        "SELECT position FROM vault.carried_out",
     ],
     "whistle_vault_keeper": [
         "UPDATE vault.persons SET public_key = NULL",
         "INSERT INTO vault.persons (person) VALUES ('x')",
         "DELETE FROM vault.persons",
+        "DELETE FROM vault.carried_out",
     ],
     "whistle_intake": [SECRETS, "SELECT vault.known('', '{}')", "CREATE TABLE vault.mine (n int)"],
     "whistle_dispatch": [SECRETS],
@@ -178,7 +185,7 @@ async def test_the_master_key_is_turned_while_people_seal_and_open_and_may_be_st
         assert [key for key, _ in master_keys(vault.file)] == [new]
         by_key = (await counts(vault.keeper))[1]
         assert [each["master_key_id"] for each in by_key] == [new], "nothing is left of the old one"
-        fresh = PostgresOpener(vault.opening, MasterFile(vault.file))
+        fresh = PostgresOpener(vault.opening, MasterFile(vault.file), nobody)
         for opener in (vault.opener, fresh):
             assert await opener.open(sealed[0], spot(1)) == contact
             assert (await opener.open(sealed[1], spot(2))) == Contact(phone="13500135001")
@@ -192,7 +199,7 @@ async def test_without_its_master_key_a_vault_opens_nothing_and_is_not_taken_ove
         other = tmp_path / "other"
         other.write_text("w" * 48)
         with pytest.raises(VaultInconsistent, match="is not in"):
-            await PostgresOpener(vault.opening, MasterFile(other)).open(sealed, spot(1))
+            await PostgresOpener(vault.opening, MasterFile(other), nobody).open(sealed, spot(1))
         with pytest.raises(VaultInconsistent, match="is not in"):
             await begin(vault.keeper, other)
         admin = dsn_for(servers.postgres_admin_dsn, SUPERUSER, servers.secret(SUPERUSER), database="postgres")
@@ -227,7 +234,9 @@ async def test_a_kms_can_keep_the_master_key(servers: Stack) -> None:
     async with opened(servers) as vault, vault_at(servers.postgres_dsn("whistle_vault_sealer")) as pool:
         kms = Kms()
         sealed = await PostgresSealer(pool, vault.index, kms).seal(Contact(phone="13400134000"), spot(1))
-        assert await PostgresOpener(vault.opening, kms).open(sealed, spot(1)) == Contact(phone="13400134000")
+        assert await PostgresOpener(vault.opening, kms, nobody).open(sealed, spot(1)) == Contact(
+            phone="13400134000"
+        )
         assert kms.asked == 1
         with pytest.raises(VaultInconsistent, match="not known"):
             await vault.opener.open(sealed, spot(1))

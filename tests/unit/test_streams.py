@@ -11,7 +11,7 @@ from libs.events.streams import Consumer, Stream
 from libs.events.subjects import DEPARTMENTS
 
 LOG = {each.name: each.config for each in streams.log_streams(3)}
-EVIDENCE = ("CASES", "POLICY", "NOTICES", "PARKED")
+EVIDENCE = ("CASES", "POLICY", "NOTICES", "PARKED", "PERSONS")
 
 
 def test_the_log_keeps_everything_for_ever_uncompressed_on_disk() -> None:

@@ -25,10 +25,10 @@ class Event(BaseModel):
     def name(cls) -> str:
         """The event's token in subjects: `reported` of `whistle.case.reported.v1`.
 
-        What is no case names its kind too: `patrol-ordered` of `whistle.patrol.ordered.v1`.
+        What is neither a case nor a person names its kind too: `patrol-ordered` of `whistle.patrol.ordered.v1`.
         """
         _, kind, name, _ = cls.TYPE.split(".")
-        return name if kind == "case" else f"{kind}-{name}"
+        return name if kind in {"case", "person"} else f"{kind}-{name}"
 
     def addressee(self) -> str | None:
         """The department that must learn this fact, if one must; imported facts are told to nobody."""

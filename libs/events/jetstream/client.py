@@ -280,6 +280,14 @@ class JetStream:
         body = orjson.dumps({"seq": start, "batch": messages_max})
         return (await self._pages.request(f"$JS.API.DIRECT.GET.{stream}", body)).messages
 
+    async def stretch(self, stream: str, subject: str, start: int, messages_max: int) -> Page:
+        """The messages on *subject* (wildcards allowed) from position *start* on, as many at most; none at the end.
+
+        Any replica answers, so the newest may be missing.  Raises Unknown when no answer comes.
+        """
+        body = {"seq": start, "next_by_subj": subject, "batch": messages_max}
+        return await self._pages.request(f"$JS.API.DIRECT.GET.{stream}", orjson.dumps(body))
+
     async def _request(
         self,
         subject: str,

@@ -12,4 +12,5 @@ turns the master key or erases somebody has a role of their own.
     store.py    sealing
     opening.py  opening
     keeping.py  preparing it, turning the master key, erasing
+    backup.py   in a file, and back
 """

@@ -4,8 +4,9 @@ import os
 import secrets
 import tempfile
 from collections.abc import AsyncGenerator
+from datetime import datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
@@ -48,6 +49,19 @@ GROUP BY m.master_key_id ORDER BY m.published_at
 """
 FIND: Final = "SELECT person FROM vault.addresses WHERE digest = $1 ORDER BY person"
 ERASE: Final = "SELECT vault.erase($1)"
+VALUES: Final = "SELECT values_sealed FROM vault.persons WHERE person = $1"
+KNOWN_AFTER: Final = """
+SELECT person, made_at FROM vault.persons WHERE erased_at IS NULL AND person > $1 ORDER BY person LIMIT $2
+"""
+CARRIED_OUT: Final = "SELECT position, event_id FROM vault.carried_out"
+NOTE_CARRIED_OUT: Final = """
+INSERT INTO vault.carried_out (position, event_id) VALUES ($1, $2)
+ON CONFLICT (one) DO UPDATE SET position = excluded.position, event_id = excluded.event_id
+"""
+
+
+Keeper: TypeAlias = "Pool | Connection"
+"""The vault as its keeper, or the administrator, reaches it."""
 
 
 class Rewrapped(NamedTuple):
@@ -56,6 +70,13 @@ class Rewrapped(NamedTuple):
     master_key_id: str
     persons: int
     """Whose key was wrapped anew so far."""
+
+
+class CarriedOut(NamedTuple):
+    """Up to which order of the stream `PERSONS` erasures were carried out in this vault."""
+
+    position: int
+    event_id: str
 
 
 async def prepare(connection: Connection, master: str) -> None:
@@ -163,6 +184,31 @@ async def persons_of(pool: Pool, index: Index, said: str) -> list[str]:
     return [record["person"] for record in await pool.fetch(FIND, index.of(said))]
 
 
-async def erase(pool: Pool, person: str) -> bool:
+async def known_persons(pool: Pool) -> AsyncGenerator[tuple[str, datetime]]:
+    """Everybody whose key is there, with when it was made."""
+    last = ""
+    while some := await pool.fetch(KNOWN_AFTER, last, BATCH_PERSONS):
+        for each in some:
+            yield each["person"], each["made_at"]
+        last = some[-1]["person"]
+
+
+async def erase(vault: Keeper, person: str) -> bool:
     """Destroy a person's key: what was sealed for them opens nowhere any more.  Whether there was one to destroy."""
-    return bool(await pool.fetchval(ERASE, person))
+    return bool(await vault.fetchval(ERASE, person))
+
+
+async def values_of(vault: Keeper, person: str) -> int:
+    """How many values were sealed for a person, as the vault counted them; 0 of somebody whom it does not know."""
+    return int(await vault.fetchval(VALUES, person) or 0)
+
+
+async def carried_out(vault: Keeper) -> CarriedOut:
+    """Which order was carried out last; position 0 when none was."""
+    found = await vault.fetchrow(CARRIED_OUT)
+    return CarriedOut(found["position"], found["event_id"]) if found else CarriedOut(0, "")
+
+
+async def note_carried_out(vault: Keeper, done: CarriedOut) -> None:
+    """Note that all orders up to this one were carried out."""
+    await vault.execute(NOTE_CARRIED_OUT, done.position, done.event_id)

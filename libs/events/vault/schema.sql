@@ -34,6 +34,13 @@ CREATE TABLE IF NOT EXISTS vault.addresses (
 );
 CREATE INDEX IF NOT EXISTS addresses_by_person ON vault.addresses (person);
 
+-- Up to which order in the stream PERSONS erasures were carried out here; a restored vault has an earlier one.
+CREATE TABLE IF NOT EXISTS vault.carried_out (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    position bigint NOT NULL CHECK (position > 0),
+    event_id text NOT NULL
+);
+
 -- The person of a contact who is there already, counted as sealed for once more; else the master key in force.
 CREATE OR REPLACE FUNCTION vault.known(contact bytea, digests bytea[])
 RETURNS TABLE (person text, public_key bytea, master_key_id text, master_public_key bytea)
@@ -115,4 +122,5 @@ GRANT SELECT (person, wrapped_key, erased_at) ON vault.persons TO whistle_vault_
 GRANT SELECT ON ALL TABLES IN SCHEMA vault TO whistle_vault_keeper;
 GRANT UPDATE (wrapped_key, master_key_id) ON vault.persons TO whistle_vault_keeper;
 GRANT INSERT, UPDATE, DELETE ON vault.master_keys TO whistle_vault_keeper;
+GRANT INSERT, UPDATE ON vault.carried_out TO whistle_vault_keeper;
 GRANT EXECUTE ON FUNCTION vault.erase TO whistle_vault_keeper;
