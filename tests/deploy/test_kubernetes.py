@@ -37,6 +37,7 @@ SECRETS = {
         "provision",
         "provision-bus",
         "keys",
+        "persons",
         "postgres.dsn",
         "whistle_intake",
         "whistle_dispatch",
@@ -46,6 +47,7 @@ SECRETS = {
         "whistle_vault_opener",
         "whistle_vault_keeper",
         "vault-master",
+        "vault-index",
     },
     "whistle-intake": {
         "nats-password",
