@@ -21,6 +21,8 @@ WhistleError
 ├── NotAName            a file cannot be called so
 ├── RestoreRefused      a log cannot be restored from these files, or into this log
 ├── AskRefused          dispatch refused what a department asked for
+├── NotYet              a past was asked for that is none: it lies ahead
+├── PastTooLong         a past was asked for that holds more than is read for one question
 └── MeasureMissing      an appraisal scheme uses a measure that was not counted
 """
 
@@ -164,3 +166,21 @@ class AskRefused(WhistleError):
         self.reason = reason
         self.reason_zh = reason_zh
         self.field = field
+
+
+class NotYet(WhistleError):
+    """A past was asked for that is none: the moment, or the position of the log, lies ahead."""
+
+    def __init__(self, reason: str, reason_zh: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.reason_zh = reason_zh
+
+
+class PastTooLong(WhistleError):
+    """A past was asked for that holds more events than are read for one question, or that the log has not whole."""
+
+    def __init__(self, reason: str, reason_zh: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.reason_zh = reason_zh

@@ -206,11 +206,15 @@ class Log:
 
     async def last_position(self) -> int:
         """The position of the newest event of the whole log; 0 when it is empty."""
+        return (await self.bounds())[1]
+
+    async def bounds(self) -> tuple[int, int]:
+        """The positions of the oldest event that the log still has, and of the newest; 0 when it is empty."""
         try:
             state = (await self._jetstream.api(f"STREAM.INFO.{CASES}"))["state"]
         except (Refused, NotNow, Unknown) as error:
             raise as_library_error(error) from error
-        return int(state["last_seq"])
+        return int(state["first_seq"]), int(state["last_seq"])
 
     async def _all_pages(self, case_id: str, up_to: int | None) -> list[Stored]:
         # Past 1,024 subjects the server answers 413 whatever the lower bound; versions are contiguous, so

@@ -21,6 +21,8 @@ from starlette.responses import Response
 from libs.events.errors import (
     CaseUnreadable,
     LogUnavailable,
+    NotYet,
+    PastTooLong,
     SealBroken,
     VaultInconsistent,
     VaultUnavailable,
@@ -169,6 +171,13 @@ async def _on_contact_unreadable(_: Request, error: Exception) -> Response:
     return problem(503, "contact_unreadable", "This contact cannot be opened.", "此联系方式无法解密。")
 
 
+async def _on_no_past(_: Request, error: Exception) -> Response:
+    assert isinstance(error, NotYet | PastTooLong)
+    code = "not_yet" if isinstance(error, NotYet) else "past_too_long"
+    wrong = FieldProblem(field="as_of", reason=error.reason, reason_zh=error.reason_zh)
+    return problem(422, code, error.reason, error.reason_zh, errors=[wrong])
+
+
 def _away(code: str, title: str, title_zh: str) -> Response:
     return problem(503, code, title, title_zh, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})
 
@@ -178,6 +187,8 @@ HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[R
     HTTPException: _on_http_error,
     LogUnavailable: _on_log_unavailable,
     CaseUnreadable: _on_unreadable,
+    NotYet: _on_no_past,
+    PastTooLong: _on_no_past,
     VaultUnavailable: _on_vault_away,
     VaultInconsistent: _on_contact_unreadable,
     SealBroken: _on_contact_unreadable,

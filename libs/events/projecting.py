@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -13,6 +14,7 @@ from libs.events.comparing import Report
 from libs.events.errors import RebuildRefused, SchemaMismatch
 from libs.events.jetstream.reader import Credentials
 from libs.events.parking import parked_routes
+from libs.events.past import Pasts
 from libs.events.projection import Projector, React, nothing
 from libs.events.readmodel import Pool, ReadModel, check, pool_of, prepare
 from libs.events.rebuild import Rebuild
@@ -42,6 +44,10 @@ class Projecting:
         """What turns deliveries into reactions and read models."""
         return Projector(self.model, self.pool, self.bus.log, self.bus.jetstream, react=react)
 
+    def pasts(self, now: Callable[[], datetime]) -> Pasts:
+        """What answers about the past."""
+        return pasts_of(self.model, self.settings, self.bus, lambda: self.pool, now)
+
     def app(self, projector: Projector, more: Callable[[], Sequence[Check]] = tuple) -> FastAPI:
         """The service's HTTP application, with the routes that all have; *more* adds to what makes it ready."""
 
@@ -60,6 +66,21 @@ class Projecting:
         """Run the service's consumer until cancelled."""
         size = self.settings.batch_messages_max
         await consume_cases(self.model.service, self.bus, projector, batch_messages_max=size)
+
+
+def pasts_of(
+    model: ReadModel,
+    settings: ServiceSettings,
+    bus: Bus,
+    pool: Callable[[], Pool],
+    now: Callable[[], datetime],
+) -> Pasts:
+    """What answers about the past, for a service whose database may be away."""
+    return Pasts(model, pool, bus.log, bus.jetstream, _credentials(settings), now)
+
+
+def _credentials(settings: ServiceSettings) -> Credentials:
+    return Credentials(settings.nats_user, settings.nats_password.get_secret_value())
 
 
 @asynccontextmanager
@@ -87,8 +108,7 @@ async def projecting_on(
     """
     dsn = settings.postgres_dsn.get_secret_value()
     async with pool_of(dsn, connections_max=settings.postgres_pool_connections_max) as pool:
-        credentials = Credentials(settings.nats_user, settings.nats_password.get_secret_value())
-        rebuild = Rebuild(model, pool, bus.log, bus.jetstream, credentials)
+        rebuild = Rebuild(model, pool, bus.log, bus.jetstream, _credentials(settings))
         await _bring_up_to_date(model, pool, rebuild, accept_differences=settings.accept_differences)
         yield Projecting(model, settings, bus, pool, wanted)
 

@@ -57,6 +57,13 @@ class Rules:
         self._refresh_seconds = refresh_seconds
         self.book = book
 
+    async def at(self, moment: datetime) -> RuleBook:
+        """The rule book that decided at *moment*; of a time before all of them the first.  Raises like `in_force`."""
+        began = self.book.published_at
+        if began is not None and began <= moment:
+            return self.book
+        return await policy.in_force(self._jetstream, moment)
+
     async def follow(self) -> None:
         """Take up newly published rules, until cancelled; what cannot be read now is read next time."""
         while True:

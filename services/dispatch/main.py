@@ -101,6 +101,7 @@ async def main(settings: DispatchSettings) -> None:
         fast_lane = FastLane(service.bus, fleet, rules, lambda: datetime.now(UTC))
         units = Units(fleet, rules, lambda: datetime.now(UTC))
         inbox = await _inbox(settings, JetStream(departments), service.bus, rules)
+        pasts = service.pasts(lambda: datetime.now(UTC))
         patrols = Patrols(service.bus, rules, lambda: datetime.now(UTC))
 
         async def react_in_time(entry: Entry) -> None:
@@ -113,8 +114,8 @@ async def main(settings: DispatchSettings) -> None:
             projector, lambda: [Check("departments", departments.is_connected, "connected to their bus")]
         )
         app.include_router(unit_routes(lambda: units))
-        app.include_router(patrol_routes(lambda: patrols, lambda: service.pool))
-        app.include_router(routes(lambda: acts, lambda: service.pool))
+        app.include_router(patrol_routes(lambda: patrols, pasts))
+        app.include_router(routes(lambda: acts, pasts))
         await together(
             serve(app, settings.http_host, settings.http_port),
             service.consume(projector),

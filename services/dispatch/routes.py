@@ -8,9 +8,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from libs.events.access.identity import Actor
 from libs.events.access.roles import Role
 from libs.events.access.web import as_post, for_department, may
+from libs.events.asof import AsOf
 from libs.events.bodies import CODE_CHARACTERS_MAX, CaseId, Done
+from libs.events.past import Pasts
 from libs.events.problems import FieldProblem, problem
-from libs.events.readmodel import Pool, asking
 from services.dispatch.acts import Acts
 from services.dispatch.bodies import (
     CENTRE_VERBS,
@@ -20,31 +21,34 @@ from services.dispatch.bodies import (
 )
 from services.dispatch.decider import Refusal
 from services.dispatch.reasons import NOT_FOUND, refused
-from services.dispatch.views import queue_of, waiting
+from services.dispatch.views import OVER, queue_of, waiting
 
 PostFilter = Annotated[str | None, Query(max_length=CODE_CHARACTERS_MAX, pattern=r"^[a-z]+:\S+$")]
 
 
-def routes(acts: Callable[[], Acts], pool: Callable[[], Pool]) -> APIRouter:
+def routes(acts: Callable[[], Acts], pasts: Pasts) -> APIRouter:
     """Queues, the verbs of departments and those of the centre."""
     router = APIRouter()
-    router.include_router(_department_routes(acts, pool))
-    router.include_router(_centre_routes(acts, pool))
+    router.include_router(_department_routes(acts, pasts))
+    router.include_router(_centre_routes(acts, pasts))
     return router
 
 
-def _department_routes(acts: Callable[[], Acts], pool: Callable[[], Pool]) -> APIRouter:
+def _department_routes(acts: Callable[[], Acts], pasts: Pasts) -> APIRouter:
     router = APIRouter(tags=["departments"])
 
     @router.get("/departments/{department}/queue", response_model=None)
     @router.get("/departments/{department}/cases", response_model=None)
     async def queue(
-        department: str, actor: Annotated[Actor, Depends(may("see-queue"))]
+        department: str, actor: Annotated[Actor, Depends(may("see-queue"))], as_of: AsOf | None = None
     ) -> list[dict[str, Any]] | Response:
-        """What waits for the department: its open cases and those that a whistle calls it to, the most urgent first."""
+        """What waits for the department: its open cases and those that a whistle calls it to, the most urgent first.
+
+        With *as_of* as it was at a time, or at a position of the log.
+        """
         for_department(actor, department, Role.CENTRE, Role.AUDITOR, Role.ADMINISTRATOR)
-        async with asking(pool(), "dispatch") as connection:
-            found = await queue_of(connection, department)
+        async with pasts.asking(as_of, forgetting=OVER) as seen:
+            found = await queue_of(seen.connection, department)
         if not found and acts().book.department(department) is None:
             return refused(Refusal.UNKNOWN_DEPARTMENT)
         return found
@@ -79,17 +83,18 @@ def _add_department_verb(
     )
 
 
-def _centre_routes(acts: Callable[[], Acts], pool: Callable[[], Pool]) -> APIRouter:
+def _centre_routes(acts: Callable[[], Acts], pasts: Pasts) -> APIRouter:
     router = APIRouter(tags=["centre"])
 
     @router.get("/centre/waiting", dependencies=[Depends(may("see-centre"))])
-    async def waiting_cases(post: PostFilter = None) -> list[dict[str, Any]]:
+    async def waiting_cases(post: PostFilter = None, as_of: AsOf | None = None) -> list[dict[str, Any]]:
         """Cases that nobody has or that went up, and who must act and why; those of one post if given.
 
         Of all posts also requests for more time, and what the fast lane's desk has not acknowledged.
+        With *as_of* as it was at a time, or at a position of the log.
         """
-        async with asking(pool(), "dispatch") as connection:
-            return await waiting(connection, post)
+        async with pasts.asking(as_of, forgetting=OVER) as seen:
+            return await waiting(seen.connection, post)
 
     for verb, kind in CENTRE_VERBS.items():
         _add_centre_verb(router, acts, verb, kind)

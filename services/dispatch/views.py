@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from libs.events.contracts.evaluation import CaseClosed
+from libs.events.contracts.intake import CaseMerged, CaseRejected
+from libs.events.contracts.patrol import CheckedIn, PatrolEnded, PatrolFound, PatrolOrdered
 from libs.events.envelope import Entry, Origin
 from libs.events.readmodel import Connection, ReadModel, Table
 from services.dispatch.desk import Called, Row, Step, advance
@@ -11,6 +14,15 @@ from services.dispatch.patrol import views as patrol
 
 QUEUE_CASES_MAX: Final = 1_000
 WAITING_CASES_MAX: Final = 1_000
+
+OVER: Final = frozenset(
+    each.name()
+    for each in (
+        *(CaseClosed, CaseRejected, CaseMerged),
+        *(PatrolOrdered, CheckedIn, PatrolFound, PatrolEnded),
+    )
+)
+"""Facts before and with which nothing of a case, or of a patrol, is of any matter to a queue."""
 
 COLUMNS: Final = (
     "case_id, category, community, step, department, assigned_at, sign_by, due_at, warn_at, verify_by, lane,"

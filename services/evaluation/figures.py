@@ -1,8 +1,7 @@
 """HTTP of figures: measures and the cases behind them, appraisals, hot spots, patrols."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Query, Response
@@ -10,11 +9,14 @@ from pydantic import BaseModel
 
 from libs.events.access.web import may
 from libs.events.appraisal import Scheme, Subject
+from libs.events.asof import AsOf
 from libs.events.moments import Day, Moment
+from libs.events.past import Pasts
 from libs.events.policy import RuleBook
 from libs.events.problems import FieldProblem, problem
-from libs.events.readmodel import Pool, asking
+from libs.events.runtime import Rules
 from services.evaluation import alerts
+from services.evaluation.asked import Asked, spanned
 from services.evaluation.judging import KNOWN, cases_behind, lines, measured, of_subjects
 from services.evaluation.refusals import NOT_FOUND, NOT_VALID
 from services.evaluation.scoring import AppraisalResult, appraise
@@ -28,19 +30,6 @@ DAYS_DEFAULT: Final = 30
 PATROL_DAYS_MAX: Final = 92
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which cases, and as of when."""
-
-    as_of: Moment | None = None
-    since: Moment | None = None
-    until: Moment | None = None
-
-    def span(self, now: datetime) -> Span:
-        """The span that is asked about: as it was at its end, if that has been, or as it is now."""
-        return Span(self.as_of or min(now, self.until or now), self.since, self.until)
-
-
 class Behind(BaseModel):
     """The cases behind a figure, or a part of them."""
 
@@ -51,9 +40,7 @@ class Behind(BaseModel):
     """What to give as `after` for the part that follows; None at the end."""
 
 
-def measure_routes(
-    pool: Callable[[], Pool], book: Callable[[], RuleBook], now: Callable[[], datetime]
-) -> APIRouter:
+def measure_routes(pasts: Pasts, rules: Rules) -> APIRouter:
     """`GET /measures` and `GET /measures/{measure}/cases`."""
     router = APIRouter(tags=["figures"])
 
@@ -63,8 +50,8 @@ def measure_routes(
 
         `key` (none where the case names none), each measure by its name, and `rates` in per cent.
         """
-        async with asking(pool(), "evaluation") as connection:
-            return await lines(connection, book(), by, asked.span(now()))
+        async with spanned(pasts, asked) as (connection, span):
+            return await lines(connection, await _book(rules, asked, span), by, span)
 
     @router.get(
         "/measures/{measure}/cases", response_model=Behind, dependencies=[Depends(may("see-cases-behind"))]
@@ -81,10 +68,9 @@ def measure_routes(
         if measure not in KNOWN:
             return _unknown_measure()
         meant = Key(every=key is None, value=key or None)
-        async with asking(pool(), "evaluation") as connection:
-            found = await cases_behind(
-                connection, book(), measure, by, asked.span(now()), meant, Page(limit + 1, after)
-            )
+        async with spanned(pasts, asked) as (connection, span):
+            book = await _book(rules, asked, span)
+            found = await cases_behind(connection, book, measure, by, span, meant, Page(limit + 1, after))
         more = len(found) > limit
         return Behind(
             measure=measure, cases=found[:limit], next=found[limit - 1]["case_id"] if more else None
@@ -93,9 +79,7 @@ def measure_routes(
     return router
 
 
-def appraisal_routes(
-    pool: Callable[[], Pool], book: Callable[[], RuleBook], now: Callable[[], datetime]
-) -> APIRouter:
+def appraisal_routes(pasts: Pasts, rules: Rules) -> APIRouter:
     """`GET /appraisal`, `GET /alerts` and `GET /patrols`."""
     router = APIRouter(tags=["figures"])
 
@@ -105,41 +89,60 @@ def appraisal_routes(
         scheme: Annotated[str | None, Query(max_length=100)] = None,
         since: Moment | None = None,
         until: Moment | None = None,
+        as_of: AsOf | None = None,
     ) -> AppraisalResult | Response:
-        """The scores of all subjects by the rule book's scheme, each explained; of the last 30 days by default."""
-        rules = book()
-        chosen = _scheme(rules, by, scheme)
-        if chosen is None:
-            return _unknown_scheme(rules)
-        end = until or now()
-        begin = since or end - timedelta(days=DAYS_DEFAULT)
-        async with asking(pool(), "evaluation") as connection:
-            found = await measured(connection, rules, By(chosen.by), Span(min(end, now()), begin, end))
-        subjects = of_subjects(found, rules, By(chosen.by))
-        return appraise(chosen, subjects, Period(since=begin, until=end), rules.version)
+        """The scores of all subjects by the rule book's scheme, each explained; of the last 30 days by default.
+
+        With *as_of* as it was at a time, or at a position of the log: by the rule book that was in force then.
+        """
+        asked = Asked(as_of, since, until)
+        async with spanned(pasts, asked) as (connection, span):
+            book = await _book(rules, asked, span)
+            chosen = _scheme(book, by, scheme)
+            if chosen is None:
+                return _unknown_scheme(book)
+            end = until or span.as_of
+            begin = since or end - timedelta(days=DAYS_DEFAULT)
+            found = await measured(connection, book, By(chosen.by), Span(span.as_of, begin, end))
+        subjects = of_subjects(found, book, By(chosen.by))
+        return appraise(chosen, subjects, Period(since=begin, until=end), book.version)
 
     @router.get("/alerts", dependencies=[Depends(may("see-figures"))])
-    async def hot_spots(until: Moment | None = None) -> list[dict[str, Any]]:
-        """The hot spots of the window that ends with *until* (now by default), the worst first."""
-        rules, end = book(), until or now()
-        settings = alerts.settings_of(rules.alerts, rules.city.time_lapse)
-        since = end - settings.window - settings.baseline
-        async with asking(pool(), "evaluation") as connection:
-            seen = await spots.sightings(connection, since, end)
-            first = await spots.known_from(connection)
+    async def hot_spots(until: Moment | None = None, as_of: AsOf | None = None) -> list[dict[str, Any]]:
+        """The hot spots of the window that ends with *until* (*as_of*, or now, by default), the worst first.
+
+        With *as_of* as they were at a time, or at a position of the log: by the rule book that was in force then.
+        """
+        asked = Asked(as_of)
+        async with spanned(pasts, asked) as (connection, span):
+            book, end = await _book(rules, asked, span), until or span.as_of
+            settings = alerts.settings_of(book.alerts, book.city.time_lapse)
+            since = end - settings.window - settings.baseline
+            seen = await spots.sightings(connection, since, end, span.as_of)
+            first = await spots.known_from(connection, span.as_of)
         return [asdict(alert) for alert in alerts.find_alerts(seen, settings, end, first)]
 
     @router.get("/patrols", response_model=list[dict[str, Any]], dependencies=[Depends(may("see-patrols"))])
-    async def patrols(since: Day | None = None, until: Day | None = None) -> list[dict[str, Any]] | Response:
-        """Each grid's patrols of those days (today by default): coverage, and the cases that they missed."""
-        today = book().local(now()).date()
-        begin, end = since or until or today, until or since or today
-        if not timedelta() <= end - begin < timedelta(days=PATROL_DAYS_MAX):
-            return _bad_days()
-        async with asking(pool(), "evaluation") as connection:
-            return await spots.coverage(connection, begin.isoformat(), end.isoformat())
+    async def patrols(
+        since: Day | None = None, until: Day | None = None, as_of: AsOf | None = None
+    ) -> list[dict[str, Any]] | Response:
+        """Each grid's patrols of those days (today by default): coverage, and the cases that they missed.
+
+        With *as_of* as it was at a time, or at a position of the log.
+        """
+        async with pasts.asking(as_of) as seen:
+            today = rules.book.local(seen.now).date()
+            begin, end = since or until or today, until or since or today
+            if not timedelta() <= end - begin < timedelta(days=PATROL_DAYS_MAX):
+                return _bad_days()
+            return await spots.coverage(seen.connection, begin.isoformat(), end.isoformat())
 
     return router
+
+
+async def _book(rules: Rules, asked: Asked, span: Span) -> RuleBook:
+    """What judged then, if a past is asked about; else the rule book in force."""
+    return rules.book if asked.as_of is None else await rules.at(span.as_of)
 
 
 def _scheme(book: RuleBook, by: Subject, code: str | None) -> Scheme | None:

@@ -31,9 +31,10 @@ async def main(settings: EvaluationSettings) -> None:
         app = service.app(projector)
         app.include_router(verb_routes(lambda: acts))
         app.include_router(rating_routes(lambda: acts))
-        app.include_router(routes(lambda: service.pool, _now))
-        app.include_router(measure_routes(lambda: service.pool, lambda: rules.book, _now))
-        app.include_router(appraisal_routes(lambda: service.pool, lambda: rules.book, _now))
+        pasts = service.pasts(_now)
+        app.include_router(routes(pasts))
+        app.include_router(measure_routes(pasts, rules))
+        app.include_router(appraisal_routes(pasts, rules))
         await together(
             serve(app, settings.http_host, settings.http_port), service.consume(projector), rules.follow()
         )

@@ -12,7 +12,7 @@ from libs.events.consume import PASSING
 from libs.events.envelope import Entry
 from libs.events.parking import parked_routes
 from libs.events.photos import STORES
-from libs.events.projecting import Projecting, projecting_on
+from libs.events.projecting import Projecting, pasts_of, projecting_on
 from libs.events.projection import Projector
 from libs.events.readmodel import Pool
 from libs.events.runtime import Bus, Rules, access_of, needs, on_bus, readiness, run, together
@@ -143,7 +143,7 @@ async def _serve(
         larger_bodies=dict.fromkeys((PATH, *WITH_PICTURES), FORM_BYTES_MAX),
     )
     app.include_router(routes(desk))
-    app.include_router(staff_routes(desk, reads.needed_pool))
+    app.include_router(staff_routes(desk, pasts_of(MODEL, settings, bus, reads.needed_pool, _now)))
     app.include_router(open311_routes(Open311(desk, reads.needed_pool, settings, access, attachments.door)))
     app.include_router(attachment_routes(attachments.door))
     app.include_router(parked_routes(reads.needed_projector))

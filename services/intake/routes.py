@@ -1,6 +1,6 @@
 """HTTP of intake for everybody: report a problem, and see where it stands.  Parse, call, map a refusal to a status."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Final, NamedTuple
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from libs.events.access.identity import Actor
 from libs.events.access.web import may, permit
+from libs.events.asof import AsOf
 from libs.events.bodies import Body, Code, Photos
 from libs.events.contracts.base import Place
 from libs.events.envelope import Context, Entry
@@ -22,6 +23,7 @@ from libs.events.ids import (
     tracking_number_for,
 )
 from libs.events.log import History, Log
+from libs.events.past import history_as_of
 from libs.events.photos import UNKNOWN_PHOTO, UNKNOWN_PHOTO_ZH, Album
 from libs.events.policy import RuleBook
 from libs.events.problems import FieldProblem, problem
@@ -133,19 +135,23 @@ def routes(desk: Desk) -> APIRouter:
         return taken.receipt
 
     @router.get("/cases/{tracking_number}", response_model=Standing, dependencies=[Depends(may("track"))])
-    async def where_it_stands(tracking_number: str) -> Standing | Response:
-        """Where the case with this tracking number stands; of a report that was joined to another, that one."""
+    async def where_it_stands(tracking_number: str, as_of: AsOf | None = None) -> Standing | Response:
+        """Where the case with this tracking number stands; of a report that was joined to another, that one.
+
+        With *as_of* where it stood at a time, or at a position of the log; 404 where it was not reported yet.
+        """
         try:
             tracking = read_tracking_number(tracking_number)
         except ValueError as error:
             wrong = FieldProblem(field="tracking_number", reason=str(error), reason_zh="查询码格式不正确。")
             return problem(422, "invalid_tracking_number", str(error), "查询码格式不正确。", errors=[wrong])
-        history = await loaded(desk.bus.log, case_id_of_tracking(tracking))
+        load = _loading(desk, as_of)
+        history = await load(case_id_of_tracking(tracking))
         if not history.entries:
             return problem(
                 404, "unknown_tracking_number", "No case has this tracking number.", "没有此查询码的案件。"
             )
-        main = await _main(desk.bus.log, history)
+        main = await _main(load, history)
         return standing(tracking, history, desk.places.now.book, main)
 
     return router
@@ -252,12 +258,19 @@ async def _sort_now(desk: Desk, history: History, book: RuleBook) -> None:
         log.info("report_sorted_later", case_id=history.case_id, reason=str(error))
 
 
-async def _main(log: Log, history: History) -> History | None:
+def _loading(desk: Desk, as_of: datetime | int | None) -> Callable[[str], Awaitable[History]]:
+    """How a case is read: as it is, or as it was."""
+    if as_of is None:
+        return lambda case_id: loaded(desk.bus.log, case_id)
+    return lambda case_id: history_as_of(desk.bus.log, case_id, as_of, desk.now())
+
+
+async def _main(load: Callable[[str], Awaitable[History]], history: History) -> History | None:
     """The case that this report was joined to, if it was."""
     main: History | None = None
     for _ in range(MERGES_FOLLOWED_MAX):
         into = main_case(main or history)
         if into is None:
             break
-        main = await loaded(log, into)
+        main = await load(into)
     return main

@@ -1,6 +1,5 @@
 """HTTP of intake for those who work on reports: what waits for a specialist, and what becomes of it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal, NamedTuple
@@ -12,19 +11,20 @@ from libs.events.access.identity import Actor, role_of
 from libs.events.access.places import covers, place_of
 from libs.events.access.roles import Role
 from libs.events.access.web import as_post, may
+from libs.events.asof import AsOf
 from libs.events.bodies import UNKNOWN_POST, UNKNOWN_POST_ZH, Body, CaseId, Code, Done
 from libs.events.contracts.base import Place
 from libs.events.envelope import Context
 from libs.events.log import History
 from libs.events.masking import masked
+from libs.events.past import Pasts
 from libs.events.problems import FieldProblem
-from libs.events.readmodel import Pool, asking
 from services.intake import decider
 from services.intake.decider import Adopt, File, Merge, Refusal, Reject
 from services.intake.places import Gazetteer, Stated
 from services.intake.refusals import not_valid, refused
 from services.intake.routes import Desk, loaded
-from services.intake.views import WAITING_PAGE_MAX, waiting
+from services.intake.views import SETTLED, WAITING_PAGE_MAX, waiting
 
 SORTED_WITHIN: Final = timedelta(seconds=1)
 """So long a report may take until the rule book has filed it or joined it."""
@@ -78,7 +78,7 @@ class Waiting(BaseModel):
     """What to give as `after` for the page that follows; None on the last one."""
 
 
-def staff_routes(desk: Desk, pool: Callable[[], Pool]) -> APIRouter:
+def staff_routes(desk: Desk, pasts: Pasts) -> APIRouter:
     """`GET /waiting` and `POST /cases/{case_id}/{verb}`."""
     router = APIRouter(tags=["specialists"])
 
@@ -87,15 +87,18 @@ def staff_routes(desk: Desk, pool: Callable[[], Pool]) -> APIRouter:
         community: Code | None = None,
         after: CaseId | None = None,
         limit: Annotated[int, Query(ge=1, le=WAITING_PAGE_MAX)] = WAITING_PAGE_MAX,
+        as_of: AsOf | None = None,
     ) -> Waiting | Response:
         """The reports that wait for a specialist, the oldest first.
 
         A report stands here after a second, when the rule book has had its turn.
+        With *as_of* as it was at a time, or at a position of the log.
         """
         if community is not None and community not in desk.places.now.street_of:
             return not_valid([_unknown_community("community", community)])
-        async with asking(pool(), "intake") as connection:
-            found = await waiting(connection, community, after, limit, until=desk.now() - SORTED_WITHIN)
+        async with pasts.asking(as_of, forgetting=SETTLED) as seen:
+            until = seen.now - SORTED_WITHIN
+            found = await waiting(seen.connection, community, after, limit, until=until)
         return Waiting(reports=found, next=found[-1]["case_id"] if len(found) == limit else None)
 
     for verb in NEEDED:

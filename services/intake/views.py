@@ -24,6 +24,8 @@ from libs.events.readmodel import Connection, ReadModel, Table
 from services.intake.open311 import table
 
 WAITING_PAGE_MAX: Final = 200
+SETTLED: Final = frozenset(each.name() for each in (CaseFiled, CaseRejected, CaseMerged, CaseClosed))
+"""Facts after which a report waits no more, whatever was before."""
 
 INSERT: Final = """
 INSERT INTO reports (case_id, category, channel, description, photos, address, longitude, latitude, street,

@@ -344,7 +344,7 @@ async def told(servers: Stack) -> AsyncGenerator[tuple[Connection, list[list[Ent
     async with pool_of(servers.postgres_dsn("whistle_evaluation")) as pool:
         await prepare(pool, MODEL)
         async with writing(pool, MODEL) as connection:
-            await connection.execute("TRUNCATE cases, assignments, undone, marks, patrols")
+            await connection.execute("TRUNCATE cases, renamed, assignments, undone, marks, patrols")
         for batch in _mixed(stories, chance):
             async with writing(pool, MODEL) as connection:
                 await MODEL.apply(connection, batch)

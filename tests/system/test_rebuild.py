@@ -82,7 +82,7 @@ async def generations(city: Stack, service: str = "evaluation") -> dict[int, boo
 @pytest.mark.parametrize(
     ("service", "tables"),
     [
-        ("evaluation", ["cases", "assignments", "undone", "marks", "patrols"]),
+        ("evaluation", ["cases", "renamed", "assignments", "undone", "marks", "patrols"]),
         (
             "dispatch",
             ["queue", "summons", "patrols", "patrol_points", "patrol_finds", "reported_by_others"],

@@ -38,6 +38,7 @@ from libs.events.policy.publishing import (
     at_version,
     current,
     current_version,
+    in_force,
     publish,
     version_in,
 )
@@ -89,6 +90,7 @@ __all__ = [
     "current",
     "current_version",
     "examine",
+    "in_force",
     "load",
     "publish",
     "version_in",

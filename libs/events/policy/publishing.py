@@ -63,10 +63,29 @@ async def at_version(jetstream: JetStream, version: str) -> RuleBook:
     raise NotProvisioned(f"no rule book was published as version {version}")
 
 
+async def in_force(jetstream: JetStream, moment: datetime) -> RuleBook:
+    """The rule book that decided at *moment*; where none was published by then, the first that was.
+
+    Raises NotProvisioned when none was ever published, RuleBookInvalid when this code cannot read it, LogUnavailable.
+    """
+    found: Stored | None = None
+    async for stored in _all(jetstream):
+        try:
+            began = _Named.model_validate_json(stored.payload).time
+        except ValidationError:
+            continue
+        if found is None or (began is not None and began <= moment):
+            found = stored
+    if found is None:
+        raise NotProvisioned("no rule book was published: run the provisioning (whistle up) first")
+    return _read(found.payload)
+
+
 class _Named(BaseModel):
     """What of a published document can be read whatever its rules are."""
 
     id: str
+    time: datetime | None = None
 
 
 class _Published(BaseModel):

@@ -9,11 +9,12 @@ from pydantic import field_validator, model_validator
 from libs.events.access.identity import Actor
 from libs.events.access.places import NOT_YOUR_PLACE, NOT_YOUR_PLACE_ZH
 from libs.events.access.web import as_post, may
+from libs.events.asof import AsOf
 from libs.events.bodies import CODE_CHARACTERS_MAX, Body, CaseId, Code
 from libs.events.ids import case_id_of_tracking, read_tracking_number
 from libs.events.moments import Day
+from libs.events.past import Pasts
 from libs.events.problems import FieldProblem, problem
-from libs.events.readmodel import Pool, asking
 from services.dispatch.bodies import Post
 from services.dispatch.patrol.acts import By, Done, Ordered, Patrols, TooFar
 from services.dispatch.patrol.decider import Refusal
@@ -75,11 +76,11 @@ class FindBody(Body):
         return self.case_id or case_id_of_tracking(self.tracking_number or "")
 
 
-def patrol_routes(patrols: Callable[[], Patrols], pool: Callable[[], Pool]) -> APIRouter:
+def patrol_routes(patrols: Callable[[], Patrols], pasts: Pasts) -> APIRouter:
     """All of patrols: what is done, and what is known."""
     router = APIRouter(tags=["patrols"])
     router.include_router(_acting(patrols))
-    router.include_router(_asking(pool))
+    router.include_router(_asking(pasts))
     return router
 
 
@@ -128,7 +129,7 @@ def _acting(patrols: Callable[[], Patrols]) -> APIRouter:
     return router
 
 
-def _asking(pool: Callable[[], Pool]) -> APIRouter:
+def _asking(pasts: Pasts) -> APIRouter:
     """`GET /patrols` and `GET /patrols/{order_id}`."""
     router = APIRouter()
 
@@ -137,17 +138,24 @@ def _asking(pool: Callable[[], Pool]) -> APIRouter:
         day: Day | None = None,
         grid: Annotated[str | None, Query(max_length=CODE_CHARACTERS_MAX)] = None,
         worker: Annotated[str | None, Query(max_length=CODE_CHARACTERS_MAX)] = None,
+        as_of: AsOf | None = None,
     ) -> list[dict[str, Any]]:
-        """The orders that fit, the newest first, each with how much of it was passed, found and missed."""
-        async with asking(pool(), "dispatch") as connection:
+        """The orders that fit, the newest first, each with how much of it was passed, found and missed.
+
+        With *as_of* as it was at a time, or at a position of the log.
+        """
+        async with pasts.asking(as_of) as seen:
             named = day.isoformat() if day else None
-            return await orders(connection, day=named, grid=grid, worker=worker)
+            return await orders(seen.connection, day=named, grid=grid, worker=worker)
 
     @router.get("/patrols/{order_id}", response_model=None, dependencies=[Depends(may("see-patrols"))])
-    async def shown(order_id: CaseId) -> dict[str, Any] | Response:
-        """One order with its points, finds, and what others found in its grid meanwhile."""
-        async with asking(pool(), "dispatch") as connection:
-            found = await one_order(connection, order_id)
+    async def shown(order_id: CaseId, as_of: AsOf | None = None) -> dict[str, Any] | Response:
+        """One order with its points, finds, and what others found in its grid meanwhile.
+
+        With *as_of* as it was at a time, or at a position of the log.
+        """
+        async with pasts.asking(as_of) as seen:
+            found = await one_order(seen.connection, order_id)
         return refused(Refusal.UNKNOWN_ORDER) if found is None else found
 
     return router

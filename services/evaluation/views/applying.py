@@ -11,14 +11,16 @@ from services.evaluation.views.patrols import PatrolRow, advance_patrol, is_patr
 from services.evaluation.views.rows import (
     AssignmentRow,
     CaseRow,
+    RenamedRow,
     UndoneRow,
     advance,
     assignment_of,
+    renamed_of,
     undone_of,
 )
 
 SCHEMA: Final = Path(__file__).parents[1] / "schema"
-TABLES: Final = ("cases", "assignments", "undone", "marks", "patrols")
+TABLES: Final = ("cases", "renamed", "assignments", "undone", "marks", "patrols")
 
 _TIME: Final = "timestamptz"
 _CASE_TYPES: Final[Mapping[str, str]] = {
@@ -30,6 +32,11 @@ _CASE_TYPES: Final[Mapping[str, str]] = {
 _PATROL_TYPES: Final[Mapping[str, str]] = {
     **dict.fromkeys(("points", "check_ins", "found", "passed"), "integer"),
     **dict.fromkeys(("ordered_until", "ended_at"), _TIME),
+}
+_RENAMED_TYPES: Final[Mapping[str, str]] = {
+    "version": "integer",
+    "valid_until": _TIME,
+    **dict.fromkeys(("longitude", "latitude"), "float8"),
 }
 _ASSIGNMENT_TYPES: Final[Mapping[str, str]] = {
     "version": "integer",
@@ -64,6 +71,7 @@ SELECT_CASES: Final = _select("cases", CaseRow._fields)
 UPSERT_CASES: Final = _upsert("cases", CaseRow._fields, _CASE_TYPES)
 SELECT_PATROLS: Final = _select("patrols", PatrolRow._fields)
 UPSERT_PATROLS: Final = _upsert("patrols", PatrolRow._fields, _PATROL_TYPES)
+INSERT_RENAMED: Final = _insert("renamed", RenamedRow._fields, _RENAMED_TYPES)
 INSERT_ASSIGNMENTS: Final = _insert("assignments", AssignmentRow._fields, _ASSIGNMENT_TYPES)
 INSERT_UNDONE: Final = _insert("undone", UndoneRow._fields, _UNDONE_TYPES)
 INSERT_MARKS: Final = _insert("marks", MarkRow._fields, _MARK_TYPES)
@@ -73,6 +81,7 @@ class Changes:
     """What a batch of facts changes beside the rows of the cases themselves."""
 
     def __init__(self) -> None:
+        self.renamed: list[RenamedRow] = []
         self.assignments: list[AssignmentRow] = []
         self.undone: list[UndoneRow] = []
         self.marks: list[MarkRow] = []
@@ -81,6 +90,8 @@ class Changes:
         """Take note of one fact."""
         if before is None:
             return
+        if renamed := renamed_of(before, after, entry):
+            self.renamed.append(renamed)
         if assignment := assignment_of(before, after, entry):
             self.assignments.append(assignment)
         if undone := undone_of(before, after, entry):
@@ -109,6 +120,7 @@ async def _apply_cases(connection: Connection, fresh: Sequence[Entry]) -> None:
         changes.add(before, after, entry)
     await connection.execute(UPSERT_CASES, *_by_column(rows.values()))
     for statement, added in (
+        (INSERT_RENAMED, changes.renamed),
         (INSERT_ASSIGNMENTS, changes.assignments),
         (INSERT_UNDONE, changes.undone),
         (INSERT_MARKS, changes.marks),
@@ -139,6 +151,7 @@ MODEL: Final = ReadModel(
     schema="".join((SCHEMA / f"{name}.sql").read_text(encoding="utf-8") for name in TABLES),
     tables=(
         Table("cases", ("case_id",)),
+        Table("renamed", ("case_id", "version")),
         Table("assignments", ("case_id", "version")),
         Table("undone", ("case_id", "version")),
         Table("marks", ("case_id", "version", "kind")),

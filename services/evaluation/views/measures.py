@@ -160,7 +160,7 @@ ASSIGNED: Final = """
 , held AS (
     SELECT case_id, version, assignments.department, valid_from,
         lead(valid_from) OVER (PARTITION BY case_id ORDER BY version) AS ended_at
-    FROM assignments JOIN cases USING (case_id)
+    FROM assignments JOIN named USING (case_id)
     WHERE assigned AND valid_from <= $1 AND origin <> 'import'
 )
 SELECT {key} AS key, held.case_id, valid_from, min(marks.at) AS signed_at

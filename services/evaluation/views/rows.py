@@ -63,6 +63,21 @@ class CaseRow(NamedTuple):
     latitude: float | None = None
 
 
+class RenamedRow(NamedTuple):
+    """What a case was called and where it was said to be, until that was changed."""
+
+    case_id: str
+    version: int
+    valid_until: datetime
+    origin: str
+    category: str
+    street: str | None
+    community: str | None
+    grid: str | None
+    longitude: float | None
+    latitude: float | None
+
+
 class AssignmentRow(NamedTuple):
     """Who a case is with and by when it is due, kept with the time from which that held."""
 
@@ -201,6 +216,29 @@ def _moved(row: CaseRow, event: Event, moment: datetime) -> CaseRow:
             return row._replace(paused_at=None, due_at=event.due_at or row.due_at, sign_due_at=sign_due_at)
         case _:
             return row
+
+
+def renamed_of(before: CaseRow | None, after: CaseRow, entry: Entry) -> RenamedRow | None:
+    """The row for what the case was called before the fact, if that changed it."""
+    if before is None or not isinstance(entry.event, CaseFiled | CaseAdopted):
+        return None
+    named = RenamedRow(
+        entry.case_id,
+        entry.version,
+        entry.envelope.time,
+        before.origin,
+        before.category,
+        before.street,
+        before.community,
+        before.grid,
+        before.longitude,
+        before.latitude,
+    )
+    changed = any(getattr(after, name) != getattr(named, name) for name in _NAMED)
+    return named if changed else None
+
+
+_NAMED = RenamedRow._fields[3:]
 
 
 def assignment_of(before: CaseRow | None, after: CaseRow, entry: Entry) -> AssignmentRow | None:

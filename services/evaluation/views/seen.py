@@ -47,6 +47,25 @@ _NEWEST: Final = "(SELECT max(day) FROM cases WHERE reported_at <= $1)"
 _LAST_DAYS: Final = f"AND last_day <= {_NEWEST} AND last_day > {_NEWEST} - {ROLLING_KEYS_MAX}"
 
 
+NAMED: Final = """
+earlier AS (
+    SELECT DISTINCT ON (case_id) *, true AS was_other FROM renamed WHERE valid_until > $1 ORDER BY case_id, version
+),
+named AS (
+    SELECT cases.case_id, channel, day, reported_at, filed_at, rejected_at, merged_at, handled_at, closed_at,
+        CASE WHEN was_other THEN earlier.origin ELSE cases.origin END AS origin,
+        CASE WHEN was_other THEN earlier.category ELSE cases.category END AS category,
+        CASE WHEN was_other THEN earlier.street ELSE cases.street END AS street,
+        CASE WHEN was_other THEN earlier.community ELSE cases.community END AS community,
+        CASE WHEN was_other THEN earlier.grid ELSE cases.grid END AS grid,
+        CASE WHEN was_other THEN earlier.longitude ELSE cases.longitude END AS longitude,
+        CASE WHEN was_other THEN earlier.latitude ELSE cases.latitude END AS latitude
+    FROM cases LEFT JOIN earlier USING (case_id) WHERE reported_at <= $1
+)
+"""
+"""SQL that defines `named`: the cases that were reported by $1, called and placed as they were then."""
+
+
 def seen(by: By) -> str:
     """SQL that begins a query: `seen`, the cases of a Span ($1, $2, $3) as they were then, each with its key.
 
@@ -56,7 +75,8 @@ def seen(by: By) -> str:
     key = _KEYS.get(by, by.value)
     each_day, last_days = (_EACH_DAY, _LAST_DAYS) if by is By.ROLLING else ("", "")
     return f"""
-WITH assigned AS (
+WITH {NAMED},
+assigned AS (
     SELECT DISTINCT ON (case_id) case_id, department, due_at, paused_at
     FROM assignments WHERE valid_from <= $1 ORDER BY case_id, version DESC
 ),
@@ -65,12 +85,12 @@ ended AS (
     FROM undone WHERE coalesce(handled_at, closed_at) <= $1 AND ended_at > $1
 ),
 standing AS (
-    SELECT {key} AS key, cases.case_id, day, reported_at, filed_at, rejected_at, merged_at,
+    SELECT {key} AS key, named.case_id, day, reported_at, filed_at, rejected_at, merged_at,
         assigned.department, assigned.due_at, assigned.paused_at,
-        CASE WHEN was_undone THEN ended.handled_at ELSE cases.handled_at END AS handled_at,
-        CASE WHEN was_undone THEN ended.closed_at ELSE cases.closed_at END AS closed_at
-    FROM cases LEFT JOIN assigned USING (case_id) LEFT JOIN ended USING (case_id){each_day}
-    WHERE reported_at <= $1 AND ($2::timestamptz IS NULL OR reported_at >= $2)
+        CASE WHEN was_undone THEN ended.handled_at ELSE named.handled_at END AS handled_at,
+        CASE WHEN was_undone THEN ended.closed_at ELSE named.closed_at END AS closed_at
+    FROM named LEFT JOIN assigned USING (case_id) LEFT JOIN ended USING (case_id){each_day}
+    WHERE ($2::timestamptz IS NULL OR reported_at >= $2)
         AND ($3::timestamptz IS NULL OR reported_at < $3){last_days}
 ),
 known AS (

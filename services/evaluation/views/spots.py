@@ -5,13 +5,16 @@ from typing import Any, Final
 
 from libs.events.readmodel import Connection
 from services.evaluation.alerts import Sighting
+from services.evaluation.views.seen import NAMED
 
-SIGHTINGS: Final = """
-SELECT case_id, category, longitude, latitude, reported_at FROM cases
-WHERE longitude IS NOT NULL AND latitude IS NOT NULL AND rejected_at IS NULL AND merged_at IS NULL
-    AND reported_at > $1 AND reported_at <= $2
+SIGHTINGS: Final = f"""
+WITH {NAMED}
+SELECT case_id, category, longitude, latitude, reported_at FROM named
+WHERE longitude IS NOT NULL AND latitude IS NOT NULL
+    AND (rejected_at IS NULL OR rejected_at > $1) AND (merged_at IS NULL OR merged_at > $1)
+    AND reported_at > $2 AND reported_at <= $3
 """
-KNOWN_FROM: Final = "SELECT min(reported_at) FROM cases WHERE longitude IS NOT NULL"
+KNOWN_FROM: Final = f"WITH {NAMED} SELECT min(reported_at) FROM named WHERE longitude IS NOT NULL"
 COVERAGE: Final = """
 WITH walked AS (
     SELECT grid, count(*) AS ordered, count(*) FILTER (WHERE ended_by = 'worker') AS ended_by_worker,
@@ -30,14 +33,16 @@ FROM walked LEFT JOIN missed USING (grid) ORDER BY grid
 """
 
 
-async def sightings(connection: Connection, since: datetime, until: datetime) -> list[Sighting]:
-    """The live cases reported after *since* and until *until* that have a place; reports joined to others are not."""
-    return [Sighting(*record) for record in await connection.fetch(SIGHTINGS, since, until)]
+async def sightings(
+    connection: Connection, since: datetime, until: datetime, as_of: datetime
+) -> list[Sighting]:
+    """The live cases reported after *since* and until *until* that had a place as of *as_of*, none of those joined."""
+    return [Sighting(*record) for record in await connection.fetch(SIGHTINGS, as_of, since, until)]
 
 
-async def known_from(connection: Connection) -> datetime | None:
-    """When the first live case was reported."""
-    moment: datetime | None = await connection.fetchval(KNOWN_FROM)
+async def known_from(connection: Connection, as_of: datetime) -> datetime | None:
+    """When the first live case was reported, as far as that was known as of *as_of*."""
+    moment: datetime | None = await connection.fetchval(KNOWN_FROM, as_of)
     return moment
 
 

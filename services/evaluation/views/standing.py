@@ -1,5 +1,6 @@
 """Where cases stand now: how many at which step, one of them, and those that wait for a verifier."""
 
+from datetime import datetime
 from typing import Any, Final
 
 from libs.events.readmodel import Connection
@@ -18,7 +19,7 @@ SELECT count(*) AS cases,
     count(*) FILTER (WHERE accepted_at IS NOT NULL AND handled_at IS NULL AND closed_at IS NULL) AS accepted,
     count(*) FILTER (WHERE handled_at IS NOT NULL AND closed_at IS NULL) AS handled,
     count(closed_at) AS closed,
-    count(*) FILTER (WHERE coalesce(paused_at, handled_at, closed_at, now()) > due_at) AS overdue
+    count(*) FILTER (WHERE coalesce(paused_at, handled_at, closed_at, $1::timestamptz) > due_at) AS overdue
 FROM cases
 """
 ONE_CASE: Final = f"SELECT {', '.join(CaseRow._fields)} FROM cases WHERE case_id = $1"
@@ -40,9 +41,9 @@ ORDER BY case_id LIMIT $2
 """
 
 
-async def states(connection: Connection) -> dict[str, int]:
-    """How many cases stand where now, and how many are past their time."""
-    record = await connection.fetchrow(STATES)
+async def states(connection: Connection, now: datetime) -> dict[str, int]:
+    """How many cases stand where, and how many are past their time at *now*."""
+    record = await connection.fetchrow(STATES, now)
     assert record is not None, "an aggregate has one row"
     return {name: int(count) for name, count in record.items()}
 
