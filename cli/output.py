@@ -135,11 +135,11 @@ def shown_time(moment: datetime | None, zone: ZoneInfo | None = None) -> str:
     return (moment.astimezone(zone) if zone else moment).isoformat(sep=" ", timespec="seconds")
 
 
-def parse_moment(text: str) -> datetime | date:
+def parse_moment(text: str, *, zoned: bool = True) -> datetime | date:
     """A time with its offset from UTC, or a date, whose midnight the caller reads in the zone of the place.
 
-    Raises UsageError, also for a time without an offset: the city that runs this and the city that a file was
-    imported from may read different clocks.
+    Raises UsageError; unless *zoned* is false also for a time without an offset, which the caller must then read in
+    the zone of the place, too.
     """
     try:
         if len(text) == len("2011-10-01"):
@@ -149,7 +149,7 @@ def parse_moment(text: str) -> datetime | date:
         raise UsageError(
             f"{text}: write a time like 2011-10-01T00:00:00-04:00, or a date · 时间格式不正确"
         ) from error
-    if moment.tzinfo is None:
+    if zoned and moment.tzinfo is None:
         raise UsageError(
             f"{text} names no zone: add the offset, like {text}-04:00 or {text}+08:00, or Z for UTC · 时间缺少时区"
         )
@@ -157,8 +157,10 @@ def parse_moment(text: str) -> datetime | date:
 
 
 def moment_in(moment: datetime | date, zone: ZoneInfo) -> datetime:
-    """The moment itself; of a date, its midnight in *zone*."""
-    return moment if isinstance(moment, datetime) else datetime.combine(moment, time(), zone)
+    """The moment itself; of a date, its midnight in *zone*; of a time without a zone, that time there."""
+    if not isinstance(moment, datetime):
+        return datetime.combine(moment, time(), zone)
+    return moment if moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def case_id_of(named: str) -> str:

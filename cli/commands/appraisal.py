@@ -9,12 +9,11 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from cli.asof import AsOfOption, as_query, asked_of, city_zone, in_zone
 from cli.client import ask
 from cli.output import Column, JsonOption, UsageError, console, harmless, print_json, quiet_logs, table
 from cli.stack.state import Stack
-from libs.events import policy
 from libs.events.appraisal import Subject
-from libs.events.jetstream import JetStream, connected
 
 _MONTH: Final = re.compile(r"(\d{4})-(0[1-9]|1[0-2])")
 KEYS_ZH: Final[Mapping[str, str]] = {
@@ -33,22 +32,30 @@ def register(app: typer.Typer) -> None:
 def appraisal(
     by: Annotated[Subject, typer.Option(help="who is appraised · 考核对象")] = Subject.DEPARTMENT,
     month: Annotated[
-        str | None, typer.Option(metavar="YYYY-MM", help="this month by default · 月份（默认本月）")
+        str | None,
+        typer.Option(
+            metavar="YYYY-MM",
+            help="that of --as-of, or this one, by default · 月份（默认截至时间所在月或本月）",
+        ),
     ] = None,
     explain: Annotated[
         str | None, typer.Option(metavar="CODE", help="how the score of one came about · 说明某一对象的得分")
     ] = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Who is appraised how, and why · 考核评价."""
     quiet_logs()
+    asked = asked_of(as_of)
     stack = Stack.load()
-    zone = asyncio.run(_zone(stack))
+    zone = asyncio.run(city_zone(stack))
+    meant = None if asked is None else in_zone(asked, zone)
     try:
-        since, until = month_in(month or datetime.now(UTC).astimezone(zone).strftime("%Y-%m"), zone)
+        since, until = month_in(month or _month_of(meant, zone), zone)
     except UsageError as error:
         raise typer.BadParameter(str(error), param_hint="--month") from error
     query = {"by": by.value, "since": since.isoformat(), "until": until.isoformat()}
+    query |= {} if meant is None else as_query(meant)
     result: dict[str, Any] = ask(stack.service_url("evaluation"), "/appraisal", query=query)
     score = None if explain is None else score_of(result, explain)
     if as_json:
@@ -79,9 +86,10 @@ def score_of(result: Mapping[str, Any], key: str) -> dict[str, Any]:
     return score
 
 
-async def _zone(stack: Stack) -> ZoneInfo:
-    async with connected(stack.nats_url, user="auditor", password=stack.secret("auditor")) as client:
-        return (await policy.current(JetStream(client))).zone
+def _month_of(as_of: datetime | int | None, zone: ZoneInfo) -> str:
+    """The month of a moment; of a position, which names no day, and of none, this month."""
+    moment = as_of if isinstance(as_of, datetime) else datetime.now(UTC)
+    return moment.astimezone(zone).strftime("%Y-%m")
 
 
 def show(result: Mapping[str, Any], month: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.asof import AsOfOption, as_query, asked_of, in_zone
 from cli.client import ask
 from cli.output import Column, JsonOption, console, print_json, quiet_logs, shown_time, table
 from cli.stack.state import Stack
@@ -56,14 +57,17 @@ def order(day: Day = None, as_json: JsonOption = False) -> None:
 def show(
     day: Day = None,
     grid: Annotated[str | None, typer.Option(help="code of the grid · 网格代码")] = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """What was passed, found and missed on a day · 查看巡查情况."""
     quiet_logs()
+    moment = asked_of(as_of)
     stack = Stack.load()
     book = asyncio.run(_book(stack))
     asked = day or _today(book)
     query = {"day": asked} | ({"grid": grid} if grid else {})
+    query |= {} if moment is None else as_query(in_zone(moment, book.zone))
     orders = ask(stack.service_url("dispatch"), "/patrols", query=query, as_=OPERATOR)
     if as_json:
         print_json(orders)

@@ -2,29 +2,23 @@
 
 import asyncio
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
-from zoneinfo import ZoneInfo
 
 import typer
 
+from cli.asof import AsOfOption, as_query, asked_of, city_zone, in_zone, shown_as_of
 from cli.client import ask
 from cli.output import (
     Column,
     JsonOption,
-    UsageError,
     console,
-    moment_in,
-    parse_moment,
     print_json,
     quiet_logs,
-    shown_time,
     table,
 )
 from cli.stack.state import Stack
-from libs.events import policy
-from libs.events.jetstream import JetStream, connected
 
 SUMMED: Final = ("cases", "closed", "due", "overdue", "met")
 COUNTS: Final = (
@@ -73,36 +67,23 @@ def register(app: typer.Typer) -> None:
 
 def scoreboard(
     by: Annotated[By, typer.Option(help="one line for each · 分组")] = By.DEPARTMENT,
-    as_of: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="as it was then: 2011-10-01T00:00:00-04:00, or a date · 截至时间（或日期）"
-        ),
-    ] = None,
+    as_of: AsOfOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Who is on time, and who is late · 办理情况排名."""
     quiet_logs()
-    try:
-        asked = parse_moment(as_of) if as_of else datetime.now(UTC)
-    except UsageError as error:
-        raise typer.BadParameter(str(error), param_hint="--as-of") from error
+    asked = asked_of(as_of)
     stack = Stack.load()
-    # A date is that of the city; so is the time in the title.
-    zone = None if as_json and isinstance(asked, datetime) else asyncio.run(_zone(stack))
-    moment = asked if isinstance(asked, datetime) else moment_in(asked, zone or ZoneInfo("UTC"))
-    query = {"by": by.value, "as_of": moment.isoformat()}
+    # What names no zone is meant, and the time in the title is told, by the clocks of the city.
+    zone = asyncio.run(city_zone(stack))
+    meant = datetime.now(zone) if asked is None else in_zone(asked, zone)
+    query = {"by": by.value} | ({} if asked is None else as_query(meant))
     scores = ask(stack.service_url("evaluation"), "/scoreboard", query=query)
     if as_json:
         print_json(scores)
         return
-    shown = shown_time(moment if as_of else moment.astimezone(zone))
+    shown = shown_as_of(meant)
     _print(by, scores, f"by {by.value}, as of {shown} · 截至 {shown}")
-
-
-async def _zone(stack: Stack) -> ZoneInfo:
-    async with connected(stack.nats_url, user="auditor", password=stack.secret("auditor")) as client:
-        return (await policy.current(JetStream(client))).zone
 
 
 def _print(by: By, scores: Sequence[dict[str, Any]], title: str) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from datetime import date, datetime
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Final
 from urllib.parse import urljoin
@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from cli.asof import AsOfOption, asked_of, case_and_end, in_zone, until, zone_of
 from cli.embedded.errors import NotRunning
 from cli.output import (
     Column,
@@ -21,8 +22,6 @@ from cli.output import (
     department_of,
     event_name,
     harmless,
-    moment_in,
-    parse_moment,
     print_json,
     quiet_logs,
     reason_of,
@@ -65,12 +64,10 @@ def show(
             help="case id, tracking number, or SYSTEM/KEY of an import · 案件编号、查询码或导入编号"
         ),
     ],
-    as_of: Annotated[
-        str | None, typer.Option(metavar="TIME", help="only what had happened by then · 截至时间（或日期）")
-    ] = None,
+    as_of: AsOfOption = None,
     position: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="only what stood in the log by position N · 截至日志位置"),
+        typer.Option(min=1, metavar="N", help="the same as --as-of N · 同 --as-of N"),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -78,15 +75,19 @@ def show(
     quiet_logs()
     if as_of and position is not None:
         raise typer.BadParameter("give one of both · 只能给出其一", param_hint="--as-of, --position")
+    asked = position or asked_of(as_of)
     try:
-        case_id, asked = case_id_of(case), parse_moment(as_of) if as_of else None
+        case_id = case_id_of(case)
     except UsageError as error:
         raise typer.BadParameter(str(error)) from error
     stack = Stack.load()
-    history, book = asyncio.run(_load(stack, case_id, position))
-    history = _by(history, asked)
+    history, book, last = asyncio.run(_load(stack, case_id))
+    if asked is not None:
+        history = until(
+            history, in_zone(asked, zone_of(history)), last, datetime.now(UTC), "--as-of, --position"
+        )
     if not history.entries:
-        limited = " by then · 截至当时没有记录" if as_of or position else " · 没有此案件"
+        limited = " by then · 截至当时没有记录" if asked is not None else " · 没有此案件"
         typer.echo(f"whistle: the log has no case {case} ({case_id}){limited}", err=True)
         raise typer.Exit(EXIT_UNKNOWN)
     if as_json:
@@ -103,25 +104,18 @@ def _intake(stack: Stack) -> str:
         return ""
 
 
-async def _load(stack: Stack, case_id: str, position: int | None) -> tuple[History, RuleBook | None]:
+async def _load(stack: Stack, case_id: str) -> tuple[History, RuleBook | None, int]:
+    """The case, the rule book in force, and where the log ends."""
     async with (
         connected(stack.nats_url, user=USER, password=stack.secret(USER)) as client,
         opened(client) as log,
     ):
-        history = await log.load(case_id, up_to=position)
-        if not history.entries and position is None:  # a replica may lag behind what was acknowledged
-            history = await log.load(case_id, at_least=await log.newest(case_id))
+        history, last = await case_and_end(log, case_id)
         try:
             book = await policy.current(JetStream(client))
         except WhistleError:  # the case can be told with codes for names, too
             book = None
-        return history, book
-
-
-def _by(history: History, asked: datetime | date | None) -> History:
-    if asked is None or not history.entries:
-        return history
-    return history.as_of(moment_in(asked, _zone(history) or ZoneInfo("UTC")))
+        return history, book, last
 
 
 def _zone(history: History) -> ZoneInfo | None:

@@ -167,7 +167,11 @@ def test_show_by_position_goes_by_the_log(city: City) -> None:
         ((IMPORTED, "--as-of", "2011-07-01"), 1, "by then"),
         ((IMPORTED, "--position", "1"), 0, ""),
         (("nonsense",), 2, "tracking number"),
-        ((IMPORTED, "--as-of", "2011-07-01T00:00:00"), 2, "names no zone"),
+        ((IMPORTED, "--as-of", "2011-07-01T00:00:00"), 1, "by then"),
+        ((IMPORTED, "--as-of", "2011-07-01T01:32:33"), 0, ""),
+        ((IMPORTED, "--as-of", "99999999"), 2, "no position 99999999 yet"),
+        ((IMPORTED, "--as-of", "2099-01-01"), 2, "lies ahead"),
+        ((IMPORTED, "--as-of", "0"), 2, "begin at 1"),
         ((IMPORTED, "--as-of", "2011-07-01", "--position", "1"), 2, "one of both"),
     ],
 )
@@ -327,7 +331,7 @@ def report_without_community(city: City) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--as-of", "2011-10-01T00:00:00"), "names no zone"),
+        (("--as-of", "0"), "begin at 1"),
         (("--as-of", "soon"), "2011-10-01T00:00:00-04:00"),
         (("--by", "weather"), "department"),
     ],

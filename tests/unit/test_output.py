@@ -56,6 +56,7 @@ def test_reads_a_moment_with_its_offset_or_a_date(text: str, moment: datetime | 
 def test_a_time_without_an_offset_is_refused_since_it_may_mean_either_city(text: str) -> None:
     with pytest.raises(UsageError, match="names no zone"):
         parse_moment(text)
+    assert parse_moment(text, zoned=False) == datetime(2011, 10, 1)  # noqa: DTZ001 - that is what was written
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "2011-13-01", "2011-10-01T25:00:00Z"])
@@ -66,6 +67,7 @@ def test_what_is_no_time_is_refused_with_an_example(text: str) -> None:
 
 def test_a_date_is_its_midnight_where_the_case_is() -> None:
     assert moment_in(date(2011, 10, 1), BOSTON) == MOMENT
+    assert moment_in(MOMENT.replace(tzinfo=None), BOSTON) == datetime(2011, 10, 1, 4, tzinfo=BOSTON)
     assert moment_in(MOMENT, BOSTON) is MOMENT
 
 
