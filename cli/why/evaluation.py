@@ -32,6 +32,7 @@ from services.evaluation.decider import (
     Score,
     SendBack,
     Verify,
+    states,
 )
 from services.evaluation.decider.rating import REPORT
 from services.evaluation.terms import card_of, windows
@@ -51,7 +52,7 @@ def command_of(decision: Decision, book: RuleBook, now: datetime) -> Command | N
             return _rate(event, decision, book, now)
         case CaseReopened(by=by, reason=reason) if by.startswith(REPORT):
             return ReopenForReport(by.removeprefix(REPORT), reason)
-        case CaseReopened(by=decider.states.BY_REPORTER):
+        case CaseReopened(by=states.BY_REPORTER):
             rated = [each for each in decision.before.events if isinstance(each, Rated)]
             return _rate(rated[-1], decision, book, now) if rated else NotAgain.unknown()
         case CaseReopened(by=by, reason=reason):
@@ -110,7 +111,7 @@ def _of(event: Event, book: RuleBook) -> Iterator[Rule]:
                     f"{event.stars} 星（满分 {rating.stars_max}），{rating.satisfied_from} 星起为满意",
                 ),
             )
-        case CaseReopened(by=decider.states.BY_REPORTER):
+        case CaseReopened(by=states.BY_REPORTER):
             yield Rule(
                 "evaluation/reopen",
                 Text(

@@ -77,7 +77,7 @@ def test_over_http_a_time_needs_its_zone_and_the_field_is_told_what_is_expected(
         OVER_HTTP.validate_python(text)
     [error] = refused.value.errors()
     assert "2026-03-02T08:30:00+08:00" in error["msg"]
-    assert "1200" in error["ctx"]["reason_zh"]
+    assert "1200" in error.get("ctx", {})["reason_zh"]
 
 
 def test_what_lies_ahead_is_no_past() -> None:

@@ -12,8 +12,9 @@ from typer.main import get_command
 from bench.plan import Measure
 from cli.main import COMMANDS
 from cli.stack.state import repository
-from libs.events import policy, streams
+from libs.events import past, policy, streams
 from libs.events.access import keys
+from libs.events.asof import CLOCKS_APART_SECONDS_MAX
 from libs.events.contracts import EVENTS
 from libs.events.contracts.deprecation import ANNOUNCED_DAYS_MIN
 from libs.events.contracts.dispatch import EscalationReason, Step
@@ -53,6 +54,10 @@ BOUNDS = (
     ("operate", f"refuse a revoked key within {keys.FRESH_SECONDS:g} s"),
     ("notices", f"{OWN_MAX} subscriptions for each post, {SUBSCRIPTIONS_MAX} in all"),
     ("notices", f"replayed by id for {KEPT_DAYS} days"),
+    ("time-travel", f"waits for at most {past.PAST_WAIT_SECONDS_MAX:g} seconds"),
+    ("time-travel", f"a fold takes at most {past.PAST_SECONDS_MAX:g}"),
+    ("time-travel", f"at most {past.PAST_EVENTS_MAX:,} events"),
+    ("time-travel", f"Clocks may differ by {CLOCKS_APART_SECONDS_MAX} seconds"),
     (
         "attachments",
         f"{UPLOAD_BYTES_MAX // MIB} MiB, {PIXELS_MAX // 1_000_000} million pixels, {UPLOAD_SECONDS_MAX:g} seconds",
