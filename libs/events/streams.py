@@ -334,18 +334,22 @@ async def check(jetstream: JetStream, wanted: Iterable[Stream | Consumer]) -> No
 
 
 async def lag(jetstream: JetStream, consumer: str, stream: str = CASES) -> int:
-    """How many messages a durable consumer has not finished.  Raises LogUnavailable or LogRefused.
-
-    The server counts a message as pending a moment after it acknowledged it. In the log, which has no gaps, positions
-    say at once how much there is.
-    """
+    """How many messages a durable consumer has not finished.  Raises LogUnavailable or LogRefused."""
     try:
         end = (await jetstream.api(f"STREAM.INFO.{CASES}"))["state"]["last_seq"] if stream == CASES else 0
         info = await jetstream.api(f"CONSUMER.INFO.{stream}.{consumer}")
     except (NotNow, Unknown, Refused) as error:
         raise as_library_error(error) from error
-    undelivered = max(int(info["num_pending"]), int(end) - int(info["delivered"]["stream_seq"]))
-    return undelivered + int(info["num_ack_pending"])
+    return unfinished(info, int(end))
+
+
+def unfinished(consumer: Mapping[str, Any], end: int = 0) -> int:
+    """The same out of what the server says of the consumer, and where a stream without gaps ended before that.
+
+    It counts a message as pending only a moment after it acknowledged it; positions say at once that it is there.
+    """
+    undelivered = max(int(consumer["num_pending"]), end - int(consumer["delivered"]["stream_seq"]))
+    return undelivered + int(consumer["num_ack_pending"])
 
 
 async def _found(jetstream: JetStream, wanted: Stream | Consumer) -> dict[str, Any] | None:

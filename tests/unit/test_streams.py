@@ -167,3 +167,13 @@ def test_a_department_that_was_away_for_weeks_finds_everything_that_was_said_to_
     [consumer] = streams.department_consumers(["water"])
     assert "inactive_threshold" not in consumer.config, "its place would be forgotten"
     assert (consumer.config["deliver_policy"], consumer.config["max_deliver"]) == ("all", -1)
+
+
+@pytest.mark.parametrize(
+    ("pending", "end", "unfinished"),
+    [(0, 10, 3), (2, 10, 3), (0, 8, 1), (0, 0, 1), (5, 10, 6)],
+    ids=["not counted yet", "counted", "all delivered", "nobody knows the end", "more came meanwhile"],
+)
+def test_what_a_consumer_has_not_finished(pending: int, end: int, unfinished: int) -> None:
+    told = {"num_pending": pending, "num_ack_pending": 1, "delivered": {"stream_seq": 8}}
+    assert streams.unfinished(told, end) == unfinished
