@@ -18,9 +18,11 @@ LABEL org.opencontainers.image.title="whistle" \
       org.opencontainers.image.description="Reports from residents, brought to the department that must act, and to an end" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}"
-# What can install software has no place where software only runs.
+# What can install software has no place where software only runs. The folder is where the ledger's volume is mounted: a
+# new volume of Docker takes its owner from there.
 RUN python -m pip uninstall --yes --quiet --root-user-action ignore setuptools wheel pip \
-    && rm -rf /usr/local/lib/python3.*/ensurepip
+    && rm -rf /usr/local/lib/python3.*/ensurepip \
+    && install --directory --owner=10001 --group=10001 --mode=0700 /data
 COPY --from=build /opt/whistle /opt/whistle
 WORKDIR /app
 COPY libs ./libs

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-SERVICES = ("intake", "dispatch", "evaluation", "notify")
+WITH_TABLES = ("intake", "dispatch", "evaluation", "notify")
+SERVICES = (*WITH_TABLES, "ledger")
 RENDER_SECONDS_MAX = 180
 
 Object = dict[str, Any]

@@ -16,6 +16,7 @@ from services.intake.attachments.settings import AttachmentSettings
 from .manifests import (
     ROOT,
     SERVICES,
+    WITH_TABLES,
     Object,
     kubernetes_container,
     kustomize,
@@ -60,6 +61,7 @@ SECRETS = {
     "whistle-dispatch": {"nats-password", "postgres-dsn", "bus-password"},
     "whistle-evaluation": {"nats-password", "postgres-dsn"},
     "whistle-notify": {"nats-password", "postgres-dsn", "vault-dsn", "vault-master"},
+    "whistle-ledger": {"nats-password", "ledger-key"},
 }
 
 
@@ -203,7 +205,7 @@ def test_services_point_to_ports_that_pods_have(trial: list[Object]) -> None:
 
 def test_each_service_is_replicated_and_keeps_running_through_a_drain(base: list[Object]) -> None:
     """Two replicas, spread; never fewer while it is updated; at most one away while nodes are drained."""
-    for service in SERVICES:
+    for service in WITH_TABLES:
         deployment = named(base, "Deployment", f"whistle-{service}")
         budget = named(base, "PodDisruptionBudget", f"whistle-{service}")
         assert deployment["spec"]["replicas"] >= 2
@@ -211,6 +213,21 @@ def test_each_service_is_replicated_and_keeps_running_through_a_drain(base: list
         assert budget["spec"]["maxUnavailable"] == 1
         for spread in pod_of(deployment)["topologySpreadConstraints"]:
             assert spread["labelSelector"]["matchLabels"]["app.kubernetes.io/name"] == service
+
+
+def test_the_ledger_is_alone_with_its_volume(base: list[Object]) -> None:
+    """The old one ends before the new one begins: a volume that is mounted by one cannot be handed over."""
+    ledger = named(base, "Deployment", "whistle-ledger")
+    assert ledger["spec"]["replicas"] == 1
+    assert ledger["spec"]["strategy"] == {"type": "Recreate"}
+    [volume] = [each for each in pod_of(ledger)["volumes"] if "persistentVolumeClaim" in each]
+    claim = named(base, "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"])
+    assert claim["metadata"]["name"] == "whistle-ledger"
+    (container,) = pod_of(ledger)["containers"]
+    [mounted] = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == volume["name"]]
+    environment = {each["name"]: each.get("value") for each in container["env"]}
+    assert environment["WHISTLE_LEDGER_STORE"].startswith(f"{mounted}/")
+    assert "WHISTLE_POSTGRES_DSN_FILE" not in environment
 
 
 def test_the_log_survives_what_kubernetes_does_to_it(base: list[Object]) -> None:
@@ -272,6 +289,7 @@ MAY_TALK = {
     ("whistle-dispatch", "nats", 4222),
     ("whistle-evaluation", "nats", 4222),
     ("whistle-notify", "nats", 4222),
+    ("whistle-ledger", "nats", 4222),
     ("provision", "nats", 4222),
     ("nats", "nats", 6222),
     ("whistle-intake", "postgres", 5432),
@@ -372,16 +390,22 @@ def test_doors_are_closed_until_an_overlay_opens_them(trial: list[Object], with_
         kubernetes_validate.validate(each, KUBERNETES_VERSIONS[0], strict=True)
 
 
-def test_notify_is_let_out_by_a_component_and_to_what_is_public(deploy_copy: Path) -> None:
+@pytest.mark.parametrize(
+    ("component", "policy", "ports"),
+    [("notices", "notify-out", {443, 465, 587}), ("witnesses", "ledger-out", {443})],
+)
+def test_whoever_calls_others_is_let_out_by_a_component_and_to_what_is_public(
+    deploy_copy: Path, component: str, policy: str, ports: set[int]
+) -> None:
     trial = deploy_copy / "k8s/overlays/trial"
-    overlay = trial.with_name("with-notices")
+    overlay = trial.with_name(f"with-{component}")
     shutil.copytree(trial, overlay)
     file = overlay / "kustomization.yaml"
     wanted = yaml.safe_load(file.read_text(encoding="utf-8"))
-    wanted["components"].append("../../notices")
+    wanted["components"].append(f"../../{component}")
     file.write_text(yaml.safe_dump(wanted), encoding="utf-8")
-    (rule,) = named(kustomize(overlay), "NetworkPolicy", "notify-out")["spec"]["egress"]
-    assert {each["port"] for each in rule["ports"]} == {443, 465, 587}
+    (rule,) = named(kustomize(overlay), "NetworkPolicy", policy)["spec"]["egress"]
+    assert {each["port"] for each in rule["ports"]} == ports
     closed = [ipaddress.ip_network(each) for each in rule["to"][0]["ipBlock"]["except"]]
     for own in ("10.1.2.3", "172.20.0.1", "192.168.0.1", "169.254.169.254", "127.0.0.1"):
         assert any(ipaddress.ip_address(own) in network for network in closed), own

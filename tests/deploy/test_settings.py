@@ -24,6 +24,7 @@ from libs.events.settings import (
 from .manifests import (
     ROOT,
     SERVICES,
+    WITH_TABLES,
     Container,
     Object,
     compose_container,
@@ -183,7 +184,7 @@ def test_provisioning_gets_what_it_needs(way: str, trial: list[Object], compose:
     telemetry = {variable(name) for name in TelemetrySettings.model_fields}
     assert set(container.environment) - telemetry == PROVISION
     folder = container.environment["WHISTLE_SECRETS_DIR"]
-    roles = (*(f"whistle_{service}" for service in SERVICES), *VAULT_ROLES, VAULT_MASTER)
+    roles = (*(f"whistle_{service}" for service in WITH_TABLES), *VAULT_ROLES, VAULT_MASTER)
     users = ("provision", "provision-bus", "keys", *roles)
     assert {f"{folder}/{user}" for user in users} < set(container.secret_files)
     assert container.environment["WHISTLE_POSTGRES_DSN_FILE"] in container.secret_files

@@ -52,6 +52,8 @@ class Machine:
         own = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "WHISTLE_NATS_URL": self.cluster.url}
         if name in SERVICES:
             own |= {"WHISTLE_HTTP_HOST": HOST, "WHISTLE_HTTP_PORT": str(self.ports[name])}
+            if name == "ledger":
+                own["WHISTLE_LEDGER_STORE"] = str(self.folder / "sealed")
             own["WHISTLE_PUBLIC_REQUESTS_PER_MINUTE"] = "100000"  # who waits asks often
         return environment | own
 
