@@ -1,15 +1,15 @@
 """The process of the ledger: the only file that wires its parts."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from fastapi import FastAPI
 
 from libs.events.errors import StoreUnavailable
 from libs.events.jetstream.reader import Credentials
-from libs.events.ledger.notes import Note
 from libs.events.runtime import Bus, access_of, needs, on_bus, readiness, run, together
 from libs.events.settings import read
 from libs.events.storage import FileStore, store_at
@@ -24,6 +24,9 @@ from services.ledger.sealing import Rhythm, Sealer
 from services.ledger.settings import LedgerSettings
 from services.ledger.standing import EXIT_REFUSED, Standing
 from services.ledger.tree import Office
+from services.ledger.witnessing.asking import Asker, asking
+from services.ledger.witnessing.stamps import Stamping
+from services.ledger.witnessing.witnesses import Newest, Shelf, Witnessing, witnesses_of
 
 LOOKED_SECONDS_MAX: Final = 20.0
 """So long is waited, before anybody is answered, until it is known how each stream stands; then they are answered that
@@ -50,17 +53,13 @@ async def lay_down_key(store: FileStore, key: str) -> None:
             raise Refusal(f"what lies in the store was signed with {said}, and this key is {key}")
 
 
-def sealers_of(settings: LedgerSettings, bus: Bus, store: FileStore) -> list[Sealer]:
+def sealers_of(settings: LedgerSettings, bus: Bus, shelf: Shelf, newest: Newest) -> list[Sealer]:
     """One for each stream of evidence."""
     credentials = Credentials(settings.nats_user, settings.nats_password.get_secret_value())
-    office = Office(bus.jetstream, store, settings.signer, Board(bus.jetstream), settings.ledger_reseal)
+    board = Board(bus.jetstream)
+    office = Office(bus.jetstream, shelf.store, settings.signer, board, shelf.keeping, settings.ledger_reseal)
     rhythm = Rhythm(settings.ledger_checkpoint_seconds, settings.ledger_checkpoint_events)
-
-    def told(stream: str, note: Note) -> None:
-        """Nobody else is told yet."""
-        del stream, note
-
-    return [Sealer(office, credentials, Standing(stream), rhythm, told) for stream in LEDGER_STREAMS]
+    return [Sealer(office, credentials, Standing(stream), rhythm, newest.tell) for stream in LEDGER_STREAMS]
 
 
 def app_of(
@@ -83,12 +82,26 @@ def app_of(
     return app
 
 
+def others_of(
+    settings: LedgerSettings, shelf: Shelf, asker: Asker, newest: Newest
+) -> list[Coroutine[Any, Any, None]]:
+    """Those who are shown checkpoints, at work."""
+    witnesses = witnesses_of(settings.ledger_witnesses)
+    found: list[Coroutine[Any, Any, None]] = [
+        Witnessing(each, shelf, asker, newest).run() for each in witnesses
+    ]
+    if url := settings.ledger_tsa_url:
+        found.append(Stamping(url, settings.ledger_stamp_seconds, shelf, asker, newest).run())
+    return found
+
+
 async def main(settings: LedgerSettings) -> None:
     """Run until SIGTERM; ends the process with EXIT_REFUSED when a stream was not sealed."""
     wanted = needs([*LEDGER_STREAMS, LEDGER], settings.stream_replicas)
     store = store_of(settings)
-    async with on_bus(settings, wanted) as bus:
-        sealers = sealers_of(settings, bus, store)
+    shelf, newest = Shelf(store, settings.signer.name, asyncio.Lock()), Newest()
+    async with on_bus(settings, wanted) as bus, asking() as asker:
+        sealers = sealers_of(settings, bus, shelf, newest)
         app = app_of(settings, bus, wanted, sealers, store)
 
         async def serving() -> None:
@@ -98,7 +111,8 @@ async def main(settings: LedgerSettings) -> None:
                     await asyncio.gather(*(sealer.looked.wait() for sealer in sealers))
             await serve(app, settings.http_host, settings.http_port)
 
-        await together(serving(), *(_sealing(sealer, store, settings) for sealer in sealers))
+        sealing = (_sealing(sealer, store, settings) for sealer in sealers)
+        await together(serving(), *sealing, *others_of(settings, shelf, asker, newest))
     if any(sealer.standing.refusal for sealer in sealers):
         raise SystemExit(EXIT_REFUSED)
 

@@ -53,7 +53,7 @@ class Sealer:
         rhythm: Rhythm,
         told: Callable[[str, Note], None],
     ) -> None:
-        """*told* hears of each new checkpoint."""
+        """*told* hears of each new checkpoint, and first of the newest that there is."""
         self.standing = standing
         self.looked = asyncio.Event()
         """Set once it is known how the stream stands."""
@@ -100,6 +100,8 @@ class Sealer:
         self._pending, self._pending_bytes = [], 0
         self._sign_at, self._look_at = (now() if tree.size > tree.signed else inf), now() + LOOK_SECONDS
         self.looked.set()
+        if newest := tree.newest():
+            self._told(stream, newest)
         async with _reading(self._office, self._credentials, stream, tree.size + 1) as arrived:
             while True:
                 events = await _next(arrived, min(self._sign_at, self._look_at))

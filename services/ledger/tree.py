@@ -5,6 +5,7 @@ checkpoint in the store.  Whoever comes next finds the first two ahead of the ch
 store, and goes on from there.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ class Office:
     store: FileStore
     signer: Signer
     board: Board
+    keeping: asyncio.Lock
+    """Held by whoever writes a checkpoint into the store: the newest one is not put back by an older one."""
     reseal: bool = False
     """Whether files that are gone are made again from the log."""
 
@@ -78,6 +81,10 @@ class Tree:
         """Events under the newest checkpoint."""
         return self._known.checkpoint.size if self._known else 0
 
+    def newest(self) -> Note | None:
+        """The newest checkpoint, without what others signed of it."""
+        return self._office.signer.sign(self._known.checkpoint) if self._known else None
+
     async def look(self) -> None:
         """See that the log is still the one that is sealed.  Raises Refusal, LogUnavailable, LogRefused."""
         stream = self._archive.stream
@@ -105,15 +112,12 @@ class Tree:
         await faults.reach("ledger.signed")
         await self._office.board.show(self._archive.stream, note, shown.position)
         await faults.reach("ledger.published")
-        await self._growing.keep(note, checkpoint.size)
+        async with self._office.keeping:
+            await self._growing.keep(note, checkpoint.size)
         await faults.reach("ledger.kept")
         self._known = Known(checkpoint, IN_STORE)
         self._standing.signed(checkpoint, datetime.now(UTC))
         return note
-
-    async def witness(self, note: Note) -> None:
-        """Keep a checkpoint with what others signed of it."""
-        await self._growing.witness(note, self._office.checked(note).size)
 
     async def _hold_to(self, shown: Shown) -> None:
         """What another ledger has shown meanwhile must be true of this tree too."""

@@ -68,7 +68,10 @@ def test_everything_named_is_declared_and_everything_declared_is_used(compose: O
 def test_the_log_and_the_database_keep_their_data_in_volumes_of_their_own(compose: Object) -> None:
     """The ledger too. Two servers that shared one folder would be one server."""
     kept = [
-        each for name in (*LOG, "postgres", "ledger") for each in compose["services"][name]["volumes"] if each[0] != "."
+        each
+        for name in (*LOG, "postgres", "ledger")
+        for each in compose["services"][name]["volumes"]
+        if each[0] != "."
     ]
     assert len(kept) == len(set(kept)) == len(LOG) + 2
 

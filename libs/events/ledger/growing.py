@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from libs.events import faults
-from libs.events.ledger.archive import Archive
+from libs.events.ledger.archive import Archive, ArchiveBroken
 from libs.events.ledger.merkle import Peaks
-from libs.events.ledger.notes import Note
+from libs.events.ledger.notes import Note, Signature
 from libs.events.ledger.stretches import EVENTS_MAX, Sealed, Stretch, packed
 from libs.events.ledger.tiles import HEIGHT, WIDTH, Tile, grown, hashes_of, whole_root
 
@@ -79,14 +79,6 @@ class Growing:
         await archive.store.put(archive.path("index.json"), index.encode())
         await archive.store.put(archive.path("checkpoint"), content)
 
-    async def witness(self, note: Note, size: int) -> None:
-        """Put a checkpoint that was kept, with more signatures, in place of itself."""
-        archive, content = self._archive, note.encode()
-        await archive.store.put(archive.checkpoint_path(size), content)
-        newest = await archive.store.get(archive.path("checkpoint"))
-        if newest is not None and newest.startswith(note.text.encode()):
-            await archive.store.put(archive.path("checkpoint"), content)
-
     def _grow(self, leaves: Sequence[bytes], old: int) -> list[tuple[Tile, bytes]]:
         """Take the leaves in; gives the tiles that are whole now."""
         whole: list[tuple[Tile, bytes]] = []
@@ -134,6 +126,22 @@ class Growing:
             if _holds(stretch, each):
                 await archive.store.delete(archive.path(each.path()))
         archive.stretches = [*(each for each in archive.stretches if not _holds(stretch, each)), stretch]
+
+
+async def keep_signatures(archive: Archive, size: int, signatures: Sequence[Signature]) -> None:
+    """Add what others signed to a checkpoint that is kept; of each key the first signature stays.
+
+    Raises ArchiveBroken, StoreUnavailable.
+    """
+    note = await archive.checkpoint(size)
+    if note is None:
+        raise ArchiveBroken(f"checkpoint {size} of {archive.stream} is not there")
+    there = {(each.name, each.key_id) for each in note.signatures}
+    note = note.with_signatures(each for each in signatures if (each.name, each.key_id) not in there)
+    await archive.store.put(archive.checkpoint_path(size), note.encode())
+    newest = await archive.store.get(archive.path("checkpoint"))
+    if newest is not None and newest.startswith(note.text.encode() + b"\n"):
+        await archive.store.put(archive.path("checkpoint"), note.encode())
 
 
 async def growing(archive: Archive) -> Growing:

@@ -27,6 +27,8 @@ microseconds for a value), and are translated when they are pushed; the names ar
 | `whistle_ledger_lag_events` | gauge | stream | events of the log that are not sealed |
 | `whistle_ledger_checkpoint_timestamp_seconds` | gauge | stream | when the newest checkpoint was signed |
 | `whistle_ledger_refused` | gauge | stream | 1 while the ledger refuses to seal: a person must look |
+| `whistle_ledger_witness_behind_events` | gauge | stream, witness | signed events that it has not cosigned |
+| `whistle_ledger_witness_contradicts` | gauge | stream, witness | 1 while it says that history was forked |
 | `process_*` | | | memory, processor time and open files of this process |
 
 Spans follow OpenTelemetry's conventions for messaging: `send` (PRODUCER) when a fact is appended, `process`
@@ -50,6 +52,8 @@ from libs.events.telemetry.metrics import (
     set_ledger_lag,
     set_ledger_refused,
     set_ledger_size,
+    set_ledger_witness_behind,
+    set_ledger_witness_contradicts,
     set_parked,
 )
 from libs.events.telemetry.running import start, stop
@@ -78,6 +82,8 @@ __all__ = [
     "set_ledger_lag",
     "set_ledger_refused",
     "set_ledger_size",
+    "set_ledger_witness_behind",
+    "set_ledger_witness_contradicts",
     "set_parked",
     "start",
     "stop",

@@ -72,6 +72,18 @@ _LEDGER_CHECKPOINT: Final = prometheus.Gauge(
 _LEDGER_REFUSED: Final = prometheus.Gauge(
     "whistle_ledger_refused", "1 while nothing of the stream is sealed.", ("stream",), registry=REGISTRY
 )
+_LEDGER_WITNESS_BEHIND: Final = prometheus.Gauge(
+    "whistle_ledger_witness_behind_events",
+    "Signed events that a witness has not cosigned.",
+    ("stream", "witness"),
+    registry=REGISTRY,
+)
+_LEDGER_WITNESS_CONTRADICTS: Final = prometheus.Gauge(
+    "whistle_ledger_witness_contradicts",
+    "1 while a witness says that history was forked.",
+    ("stream", "witness"),
+    registry=REGISTRY,
+)
 ASK_SECONDS: Final = _seconds("whistle_ask_duration_seconds", "A request to ask.>, from who asks.", "verb")
 ANSWER_SECONDS: Final = _seconds(
     "whistle_answer_duration_seconds", "A request to ask.>, from who answers.", "verb"
@@ -153,6 +165,16 @@ def set_ledger_checkpoint(stream: str, timestamp: float) -> None:
 def set_ledger_refused(stream: str, *, refused: bool) -> None:
     """Whether the ledger refuses to seal a stream."""
     _LEDGER_REFUSED.labels(stream).set(refused)
+
+
+def set_ledger_witness_behind(stream: str, witness: str, events: int) -> None:
+    """A witness has not cosigned so many of the events that are signed."""
+    _LEDGER_WITNESS_BEHIND.labels(stream, witness).set(events)
+
+
+def set_ledger_witness_contradicts(stream: str, witness: str, *, contradicts: bool) -> None:
+    """Whether a witness says that history was forked."""
+    _LEDGER_WITNESS_CONTRADICTS.labels(stream, witness).set(contradicts)
 
 
 def metrics_text() -> tuple[bytes, str]:

@@ -1,0 +1,1 @@
+"""Others that say when they saw a checkpoint: witnesses, and authorities that stamp the time."""
