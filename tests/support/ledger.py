@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -41,12 +41,13 @@ class Ledger:
         *,
         name: str = "ledger",
         signer: Signer = SIGNER,
-        **settings: str,
+        settings: Mapping[str, str] | None = None,
+        **more: str,
     ) -> None:
         self.store = folder / "store"
         self._servers = servers
         self._folder = folder
-        self._settings = {**SOON, "WHISTLE_LEDGER_KEY": signer.secret(), **settings}
+        self._settings = {**SOON, "WHISTLE_LEDGER_KEY": signer.secret(), **(settings or {}), **more}
         self.log = folder / f"{name}.log"
         self._process: subprocess.Popen[bytes] | None = None
 

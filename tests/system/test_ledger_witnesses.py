@@ -47,7 +47,7 @@ async def test_a_witness_cosigns_is_away_and_is_caught_up(servers: Servers, tmp_
     witness, jetstream = Witness(SIGNER.verifier), await servers.jetstream("notify")
     async with AsyncExitStack() as first:
         port = await first.enter_async_context(taking(witness.take))
-        ledger = Ledger(servers, tmp_path, **witnessed_by(witness, port))
+        ledger = Ledger(servers, tmp_path, settings=witnessed_by(witness, port))
         await publish(jetstream, 1, 5)
         ledger.start()
         await ledger.until(5, NOTICES)
@@ -93,7 +93,7 @@ async def test_a_witness_that_saw_another_history_is_an_alert(servers: Servers, 
     witness, jetstream = Witness(SIGNER.verifier), await servers.jetstream("notify")
     witness.seen[ORIGIN] = (3, bytes(32))
     async with taking(witness.take) as port:
-        ledger = Ledger(servers, tmp_path, **witnessed_by(witness, port))
+        ledger = Ledger(servers, tmp_path, settings=witnessed_by(witness, port))
         await publish(jetstream, 1, 5)
         ledger.start()
         await ledger.until(5, NOTICES)
@@ -139,7 +139,7 @@ async def test_the_time_of_a_checkpoint_is_stamped(servers: Servers, tmp_path: P
             "WHISTLE_LEDGER_TSA_URL": f"http://127.0.0.1:{port}/",
             "WHISTLE_LEDGER_STAMP_SECONDS": "0.2",
         }
-        ledger = Ledger(servers, tmp_path, **settings)
+        ledger = Ledger(servers, tmp_path, settings=settings)
         await publish(jetstream, 1, 5)
         ledger.start()
         await ledger.until(5, NOTICES)
