@@ -43,6 +43,8 @@ COMMANDS = (
         "cli.commands.person",
         "What is held of somebody: find, hand out, erase · 个人信息的查询、提供与删除",
     ),
+    ("retention", "cli.commands.retention", "Who is kept no longer, by rule · 个人信息保存期限"),
+    ("hold", "cli.commands.hold", "Who must be kept until it is lifted · 个人信息法定保留"),
     ("vault", "cli.commands.vault", "Keys of personal data · 个人信息密钥"),
     ("sensor", "cli.commands.sensor", "Sensors that report over MQTT · 传感器接入"),
     ("notices", "cli.commands.notices", "Who was told what, and whether it arrived · 查看通知及送达情况"),

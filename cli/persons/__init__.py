@@ -5,4 +5,5 @@ who.py        how somebody is named, and which pseudonyms and cases that is
 copying.py    all that is held of a person, opened, for themselves
 telling.py    the same, and refusals, as people read them
 erasing.py    the order, carried out
+retaining.py  whose time is over
 """

@@ -3,15 +3,15 @@
 from datetime import datetime
 
 from cli.persons.desk import OPERATOR, Desk
-from cli.persons.who import cases_of
 from libs.events import faults
 from libs.events.contracts.base import Event
 from libs.events.contracts.persons import PersonErased
 from libs.events.envelope import Context, Entry
 from libs.events.errors import WhistleError
 from libs.events.personal.carrying_out import carry_out
-from libs.events.personal.deciding import Asked, Case, Refusal, Standing, case_of, held, order_erasure
+from libs.events.personal.deciding import Asked, Case, Refusal, Standing, Why, case_of, held, order_erasure
 from libs.events.subjects import person_filter
+from libs.events.vault.keeping import values_of
 
 
 class NotDone(WhistleError):
@@ -32,22 +32,24 @@ async def outstanding(desk: Desk) -> list[str]:
     return [person async for person in carry_out(desk.records, desk.pool)]
 
 
-async def erase(desk: Desk, person: str, asked: Asked, policy_version: str | None = None) -> Entry:
-    """Order an erasure and carry it out; the receipt.
+async def erase_in(
+    desk: Desk,
+    person: str,
+    case_ids: list[str],
+    asked: Asked,
+    policy_version: str | None = None,
+    *,
+    values: int | None = None,
+) -> Entry:
+    """Order an erasure and carry it out; the receipt.  With *values*, only while no more was sealed for them.
 
     Raises NotDone when something stands against it, VaultUnavailable, LogUnavailable: then it may be ordered, and is
     carried out by whatever is done next.
     """
-    case_ids = (await cases_of(desk, [person]))[person]
-    return await erase_in(desk, person, case_ids, asked, policy_version)
-
-
-async def erase_in(
-    desk: Desk, person: str, case_ids: list[str], asked: Asked, policy_version: str | None = None
-) -> Entry:
-    """The same for a person whose cases are known."""
 
     async def order(standing: Standing) -> Event:
+        if values is not None and await values_of(desk.pool, person) != values:
+            raise NotDone(Refusal(Why.RETURNED))
         decided = order_erasure(standing, await cases_with_holds(desk, case_ids), asked)
         if isinstance(decided, Refusal):
             raise NotDone(decided)

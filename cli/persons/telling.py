@@ -25,6 +25,8 @@ def told(refusal: Refusal) -> str:
             )
         case Why.ERASED:
             return f"erased: {_order(refusal.order)} · 已删除"
+        case Why.RETURNED:
+            return "they have reported again meanwhile · 该人刚刚又有上报"
         case Why.NO_SUCH_HOLD:
             stand = "; ".join(map(_hold, refusal.holds)) or "none · 无"
             return f"there is no such hold; what stands: {stand} · 没有此保留"

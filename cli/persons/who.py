@@ -80,6 +80,16 @@ async def everybody(desk: Desk, who: str) -> list[str]:
     return known
 
 
+async def held_by(desk: Desk, target: str) -> str:
+    """What a hold on *target* stands on: a case that is named as one, or the one person.  Raises like `the_one`."""
+    named = read(target)
+    if named.kind != "case":
+        return await the_one(desk, target)
+    if not (await desk.log.load(named.text)).entries:
+        raise UsageError(f"the log has no case {named.text} · 没有此案件")
+    return named.text
+
+
 async def _persons_behind(desk: Desk, named: Named) -> list[str]:
     match named.kind:
         case "person":
@@ -122,8 +132,14 @@ async def cases_of(
         if not page.messages:
             return found
         for each in page.messages:
-            match = _SEALED.search(each.payload)
-            if match and (cases := found.get(match[1].decode())) is not None:
+            person = sealed_for_in(each.payload)
+            if person is not None and (cases := found.get(person)) is not None:
                 cases.append(parse_case_subject(each.subject).case_id)
         position = page.messages[-1].sequence
         progress(position)
+
+
+def sealed_for_in(report: bytes) -> str | None:
+    """For whom something is sealed in a stored report."""
+    match = _SEALED.search(report)
+    return match[1].decode() if match else None

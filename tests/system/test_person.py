@@ -20,6 +20,7 @@ from cli.output import UsageError
 from cli.persons.desk import at_desk
 from cli.persons.who import everybody, the_one
 from cli.stack.plan import VAULT_INDEX
+from cli.stack.rulebook import example_in
 from cli.stack.state import Stack, dsn_for
 from cli.tokens import Tokens
 from libs.events.contracts.intake import CaseReported
@@ -29,7 +30,7 @@ from libs.events.vault.index import Index
 from tests.support.cases import caught_up
 from tests.support.people import People, Receipt, done
 from tests.support.searching import forms, found_below, found_in_rows
-from tests.support.stack import log_of, whistle
+from tests.support.stack import eventually, log_of, whistle
 
 CATEGORY: Final = "0101"
 DEPARTMENT: Final = "water"
@@ -291,6 +292,44 @@ async def test_what_cannot_be_done_is_said(people: People) -> None:
     }
     assert "cannot be reached" in refused(stack, "person", "find", phone, **away)
     assert done(await contact(people, first.case_id))["mail"] == "a@mail.example", "nothing was done"
+
+
+async def test_time_and_holds_decide_who_is_kept(people: People, tmp_path: Path) -> None:
+    stack = people.stack
+    short = {"contact": "0.01 natural days"}  # in an exercise, less than a second
+    folder = example_in(tmp_path / "book", time_lapse=1440, retention=lambda _: short)
+    assert whistle(stack, "policy", "publish", str(folder)).returncode == 0
+    over, held, again = [await settled(people, phone=f"1396424000{number}") for number in range(3)]
+    waits = await people.report(CATEGORY, PUBLIC, contact={"phone": "13964240003"})
+    await people.report(CATEGORY, PUBLIC, contact={"phone": "13964240002"})
+    gone, kept, back, new = [await person_in(people, each.case_id) for each in (over, held, again, waits)]
+    hold = told(stack, "hold", "add", held.tracking_number, "--reason", "court 17/2026, tel 13964240009")
+    assert (hold["target"], hold["number"], hold["reason"]) == (held.case_id, 1, "court 17/2026, tel ***")
+    assert hold == told(stack, "hold", "add", held.case_id, "--reason", "court 17/2026, tel 13964240009")
+    assert "court 17/2026" in refused(stack, "person", "erase", kept, "--yes"), "the refusal names the hold"
+
+    async def is_over() -> bool:
+        found = {each["person"]: each for each in told(stack, "retention", "due")}
+        return gone in found and kept in found and not {back, new} & found.keys()
+
+    await eventually(is_over)
+    assert gone in told(stack, "retention", "run", "--dry-run")["erased"]
+    assert await facts_about(stack, gone) == []
+    done_now = told(stack, "retention", "run")
+    assert gone in done_now["erased"]
+    assert not {kept, back, new} & {*done_now["erased"]}
+    assert done_now["held"] == 1
+    async with log_of(stack, "persons") as (_, jetstream):
+        facts = [entry async for entry in PersonRecords(jetstream).about(f"person.{gone}.>")]
+    assert [entry.name for entry in facts] == ["erasure-ordered", "erased"]
+    assert facts[0].envelope.policyversion == done_now["policy"]
+    assert (await contact(people, over.case_id)).status_code == 410
+    assert done(await contact(people, held.case_id))["phone"] == "13964240001"
+    assert [each["target"] for each in told(stack, "hold", "list")] == [held.case_id]
+    assert told(stack, "hold", "lift", held.case_id, "--reason", "over")["number"] == 1
+    assert "no such hold" in refused(stack, "hold", "lift", held.case_id, "--reason", "over")
+    assert told(stack, "retention", "run")["erased"] == [kept]
+    assert "erased" in refused(stack, "hold", "add", kept, "--reason", "too late")
 
 
 @asynccontextmanager

@@ -9,12 +9,15 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from cli.output import UsageError
 from cli.persons.copying import notice
 from cli.persons.telling import told
 from cli.persons.who import read
+from cli.stack.rulebook import example_policy
 from cli.stack.state import repository
+from libs.events import policy
 from libs.events.contracts.base import Event
 from libs.events.contracts.evaluation import CaseClosed, CaseReopened, Outcome
 from libs.events.contracts.intake import CaseRejected
@@ -46,6 +49,8 @@ from libs.events.personal.deciding import (
     standing_of,
 )
 from libs.events.personal.records import decode
+from libs.events.personal.retention import Known, due
+from libs.events.policy.measures import Retention
 from libs.events.vault.backup import examine
 
 NOW: Final = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
@@ -201,6 +206,65 @@ def test_a_case_is_over_until_it_is_reopened() -> None:
     assert ends.ended == {}
     ends.note(CASE, CaseRejected(reason="no case"), NOW + timedelta(days=1))
     assert ends.ended == {CASE: NOW + timedelta(days=1)}
+
+
+# Whose time is over.
+
+
+def years(category: str, ended_at: datetime) -> datetime | None:
+    """A year for what is short, three for the others, for ever for what is kept."""
+    if category == "kept":
+        return None
+    return ended_at + timedelta(days=365 if category == "short" else 1_095)
+
+
+KNOWN: Final = st.builds(
+    Known,
+    person=st.text("0123456789", min_size=4, max_size=4),
+    made_at=st.just(NOW),
+    values=st.just(1),
+    cases=st.lists(
+        st.builds(
+            Case,
+            case_id=st.just(CASE),
+            category=st.sampled_from(["short", "short", "long", "kept"]),
+            ended_at=st.none() | st.integers(0, 365).map(lambda days: NOW + timedelta(days=days)),
+            holds=st.sampled_from([(), (HOLD,)]),
+        ),
+        max_size=3,
+    ).map(tuple),
+    holds=st.sampled_from([(), (HOLD,)]),
+)
+
+
+@given(st.lists(KNOWN, max_size=5), st.integers(0, 1_500))
+def test_somebody_is_due_when_the_longest_of_their_cases_wants_them_no_longer(
+    people: list[Known], days: int
+) -> None:
+    now = NOW + timedelta(days=days)
+    found = due(people, years, now)
+    for known in people:
+        ends = [years(case.category, case.ended_at) if case.ended_at else None for case in known.cases]
+        over = all(end is not None and end <= now for end in ends) if known.cases else days >= 1_095
+        assert (known in [each.known for each in found]) == over
+    assert [each.since for each in found] == sorted(each.since for each in found)
+    for each in found:
+        of_cases = [hold for case in each.known.cases for hold in case.holds]
+        assert each.holds == (*each.known.holds, *of_cases)
+    later = {each.known for each in due(people, years, now + timedelta(days=1))}
+    assert {each.known for each in found} <= later, "time makes nobody less due"
+
+
+def test_the_example_keeps_a_contact_for_three_years_and_some_for_one() -> None:
+    book = policy.load(example_policy())
+    ended, lapse = datetime(2026, 3, 2, 9, 0, tzinfo=book.zone), book.city.time_lapse
+    for category, days in (("0101", 1_095), ("1401", 365)):
+        assert book.kept_until(category, ended) == ended + timedelta(days=days) / lapse
+    for_ever = book.model_copy(update={"retention": Retention()})
+    assert for_ever.kept_until("0101", ended) is None
+    assert Retention.model_validate({"categories": {"01": "30 natural days"}}).of("02") is None
+    with pytest.raises(ValidationError, match="natural days"):
+        Retention.model_validate({"contact": "5 working days"})
 
 
 # How somebody is named.

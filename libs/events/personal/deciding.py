@@ -66,6 +66,8 @@ class Why(StrEnum):
     HELD = "held"
     OPEN = "open"
     ERASED = "erased"
+    RETURNED = "returned"
+    """They have reported again since it was looked whose time is over."""
     NO_SUCH_HOLD = "no_such_hold"
     SEVERAL_HOLDS = "several_holds"
 

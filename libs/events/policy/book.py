@@ -29,6 +29,7 @@ from libs.events.policy.measures import (
     Patrol,
     Rating,
     Reopen,
+    Retention,
 )
 
 
@@ -56,6 +57,7 @@ class RuleBook(Part):
     patrol: Patrol
     alerts: Alerts
     appraisal: Appraisal
+    retention: Retention = Retention()
 
     @cached_property
     def version(self) -> str:
@@ -177,6 +179,11 @@ class RuleBook(Part):
     def overdue_at(self, due_at: datetime) -> tuple[datetime, ...]:
         """When a case that was due then takes the steps of one that stays late."""
         return tuple(self.deadline(step.after, due_at).due_at for step in self.escalation.overdue)
+
+    def kept_until(self, category: str, ended_at: datetime) -> datetime | None:
+        """Until when it is known who reported a case of *category* that ended then; None: for ever."""
+        limit = self.retention.of(category)
+        return self._lapsed(ended_at, self.calendar.due(limit, ended_at)) if limit else None
 
     def _lapsed(self, start: datetime, moment: datetime) -> datetime:
         start = start.astimezone(UTC)

@@ -125,6 +125,14 @@ def _of_categories(book: "RuleBook") -> Iterator[Problem]:
             yield _unknown(path, whose, "kind of unit", "处置单元类型", category.fast_lane)
 
 
+def _of_retention(book: "RuleBook") -> Iterator[Problem]:
+    known = {category.code for category in book.categories}
+    for code in book.retention.categories:
+        if code not in known:
+            path = ("retention", "categories", code)
+            yield _unknown(path, "retention", "category", "类别", code)
+
+
 def _of_rules(book: "RuleBook") -> Iterator[Problem]:
     departments = {department.code for department in book.departments}
     categories = {category.code for category in book.categories} | {ANY}
@@ -244,5 +252,6 @@ _CHECKS: Final[tuple[tuple[frozenset[str], Callable[["RuleBook"], Iterator[Probl
     (frozenset({"escalation"}), _of_ladder),
     (frozenset({"evaluation"}), _of_rating),
     (frozenset({"alerts"}), _of_alerts),
+    (frozenset({"retention", "categories"}), _of_retention),
 )
 """Each check with the parts that it reads."""

@@ -30,6 +30,7 @@ PARTS: Final = {
     "patrol": "patrol.yaml",
     "alerts": "alerts.yaml",
     "appraisal": "appraisal.yaml",
+    "retention": "retention.yaml",
 }
 FILES: Final = tuple(PARTS.values())
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where it was built

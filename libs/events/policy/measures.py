@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from libs.events.calendar import Limit, windows_in_order
+from libs.events.calendar import Limit, Unit, windows_in_order
 from libs.events.policy.base import Code, Part
 
 STARS_MAX: Final = 10
@@ -54,6 +54,28 @@ class Evaluation(Part):
     duplicates: Duplicates
     response_within: Limit
     """The time in which a department must have signed for a case to count as having responded."""
+
+
+def _in_days(limit: Limit) -> Limit:
+    if limit.unit is not Unit.NATURAL_DAYS:
+        raise ValueError(f"{limit}: write natural days, such as 1095 natural days")
+    return limit
+
+
+Days = Annotated[Limit, AfterValidator(_in_days)]
+
+
+class Retention(Part):
+    """How long it is known who reported (保存期限), after the last of their cases has ended."""
+
+    contact: Days | None = None
+    """None: for ever."""
+    categories: dict[Code, Days] = Field(default_factory=dict)
+    """Categories with a time of their own."""
+
+    def of(self, category: str) -> Limit | None:
+        """The time for a case of this category."""
+        return self.categories.get(category, self.contact)
 
 
 class FastLane(Part):

@@ -51,7 +51,8 @@ FIND: Final = "SELECT person FROM vault.addresses WHERE digest = $1 ORDER BY per
 ERASE: Final = "SELECT vault.erase($1)"
 VALUES: Final = "SELECT values_sealed FROM vault.persons WHERE person = $1"
 KNOWN_AFTER: Final = """
-SELECT person, made_at FROM vault.persons WHERE erased_at IS NULL AND person > $1 ORDER BY person LIMIT $2
+SELECT person, made_at, values_sealed FROM vault.persons
+WHERE erased_at IS NULL AND person > $1 ORDER BY person LIMIT $2
 """
 CARRIED_OUT: Final = "SELECT position, event_id FROM vault.carried_out"
 NOTE_CARRIED_OUT: Final = """
@@ -184,12 +185,12 @@ async def persons_of(pool: Pool, index: Index, said: str) -> list[str]:
     return [record["person"] for record in await pool.fetch(FIND, index.of(said))]
 
 
-async def known_persons(pool: Pool) -> AsyncGenerator[tuple[str, datetime]]:
-    """Everybody whose key is there, with when it was made."""
+async def known_persons(pool: Pool) -> AsyncGenerator[tuple[str, datetime, int]]:
+    """Everybody whose key is there, with when it was made and how many values were sealed for them."""
     last = ""
     while some := await pool.fetch(KNOWN_AFTER, last, BATCH_PERSONS):
         for each in some:
-            yield each["person"], each["made_at"]
+            yield each["person"], each["made_at"], each["values_sealed"]
         last = some[-1]["person"]
 
 
