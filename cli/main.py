@@ -32,6 +32,8 @@ COMMANDS = (
     ("scoreboard", "cli.commands.scoreboard", "Who is on time, and who is late · 办理情况排名"),
     ("appraisal", "cli.commands.appraisal", "Who is appraised how, and why · 考核评价"),
     ("patrol", "cli.commands.patrol", "Patrols of grid workers · 网格巡查"),
+    ("replay", "cli.commands.replay", "Play history to a room of its own · 回放历史事件"),
+    ("room", "cli.commands.room", "Rooms that history is played to · 回放房间"),
     ("rebuild", "cli.commands.rebuild", "Build read models anew from the log · 由事件重建读模型"),
     ("parked", "cli.commands.parked", "Cases that a service could not go on with · 被搁置的案件"),
     ("restore", "cli.commands.restore", "Fill an empty log from a backup · 从备份恢复"),

@@ -28,7 +28,9 @@ def main() -> int:
     parser.add_argument("--output", type=Path, default=ACCOUNTS, help="the file to write")
     arguments = parser.parse_args()
     keyring = load(arguments.keys)
-    arguments.output.write_text(render(keyring.by_token(), keyring.sensor_tokens()), encoding="utf-8")
+    arguments.output.write_text(
+        render(keyring.by_token(), keyring.sensor_tokens(), keyring.room_tokens()), encoding="utf-8"
+    )
     print(f"wrote {arguments.output}", file=sys.stderr)
     return 0
 

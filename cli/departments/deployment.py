@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from cli.embedded.account_file import Keys, render_accounts
 from cli.embedded.accounts import sensor_user, user_names
+from cli.embedded.rooms import room_users
 
 HEAD = """\
 # Written by deploy/render.py or ./whistle department, from cli/embedded/accounts.py and the public keys of departments.
@@ -18,11 +19,12 @@ def variable(user: str) -> str:
     return "WHISTLE_PASSWORD_" + "".join(c if c.isalnum() else "_" for c in user).upper()
 
 
-def render(departments: Keys, sensors: Sequence[str] = ()) -> str:
+def render(departments: Keys, sensors: Sequence[str] = (), rooms: Sequence[str] = ()) -> str:
     """The accounts file; raises ValueError if two users would have one password, since their names are too alike."""
     users: dict[str, str] = {}
-    for user in (*user_names(), *map(sensor_user, sensors)):
+    in_rooms = (user.name for room in rooms for user in room_users(room))
+    for user in (*user_names(), *map(sensor_user, sensors), *in_rooms):
         other = users.setdefault(variable(user), user)
         if other != user:
             raise ValueError(f"{other!r} and {user!r} differ only in case or punctuation: rename one")
-    return HEAD + render_accounts(departments, lambda user: f"${variable(user)}", sensors)
+    return HEAD + render_accounts(departments, lambda user: f"${variable(user)}", sensors, rooms)

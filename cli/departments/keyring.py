@@ -42,6 +42,9 @@ class Keyring:
     sensors: dict[str, datetime] = field(default_factory=dict)
     """Sensors that may sign in, by their names, and since when; each has a password, which is not here."""
 
+    rooms: dict[str, datetime] = field(default_factory=dict)
+    """Rooms that history may be played to, by their names, and since when; their passwords are not here either."""
+
     def add(self, department: str, key: Key) -> None:
         """The department's first key.  Raises HasKey."""
         if self.keys.get(department):
@@ -81,6 +84,10 @@ class Keyring:
         """The subject tokens of the sensors."""
         return [token(name) for name in self.sensors]
 
+    def room_tokens(self) -> Sequence[str]:
+        """The subject tokens of the rooms."""
+        return [token(name) for name in self.rooms]
+
     def _of(self, department: str) -> tuple[Key, ...]:
         keys = self.keys.get(department, ())
         if not keys:
@@ -107,8 +114,7 @@ def load(path: Path) -> Keyring:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         keys = {code: tuple(map(_key, keys)) for code, keys in content["departments"].items()}
-        sensors = {name: datetime.fromisoformat(since) for name, since in content.get("sensors", {}).items()}
-        return Keyring(keys, sensors)
+        return Keyring(keys, _since(content.get("sensors", {})), _since(content.get("rooms", {})))
     except FileNotFoundError:
         return Keyring({})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -144,9 +150,14 @@ def save(path: Path, keyring: Keyring) -> None:
         if keys
     }
     content: dict[str, Any] = {"departments": departments}
-    if keyring.sensors:
-        content["sensors"] = {name: since.isoformat() for name, since in sorted(keyring.sensors.items())}
+    for what, names in (("sensors", keyring.sensors), ("rooms", keyring.rooms)):
+        if names:
+            content[what] = {name: since.isoformat() for name, since in sorted(names.items())}
     write_atomically(path, json.dumps(content, ensure_ascii=False, indent=2) + "\n")
+
+
+def _since(names: Mapping[str, str]) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(since) for name, since in names.items()}
 
 
 def _key(content: Mapping[str, Any]) -> Key:

@@ -38,7 +38,7 @@ class Elsewhere:
         async with editing(self.keys) as keyring:
             edit(keyring)
             save(self.keys, keyring)
-            accounts = render(keyring.by_token(), keyring.sensor_tokens())
+            accounts = render(keyring.by_token(), keyring.sensor_tokens(), keyring.room_tokens())
             # No secret is in it, and the servers, which read it, run as somebody else.
             write_atomically(self.accounts, accounts, mode=READABLE)
 

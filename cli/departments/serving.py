@@ -26,7 +26,9 @@ SERVER: Final = "nats"
 def accounts_of(home: Path, password: Callable[[str], str], *, restoring: bool = False) -> str:
     """The accounts of the servers in `home`, with the keys of this moment."""
     keyring = load(home / KEYRING)
-    return render_accounts(keyring.by_token(), password, keyring.sensor_tokens(), restoring=restoring)
+    return render_accounts(
+        keyring.by_token(), password, keyring.sensor_tokens(), keyring.room_tokens(), restoring=restoring
+    )
 
 
 async def change(stack: Stack, edit: Callable[[Keyring], None]) -> None:

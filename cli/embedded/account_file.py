@@ -11,6 +11,7 @@ from cli.embedded.accounts import (
     log_users,
     sensor_users,
 )
+from cli.embedded.rooms import BYTES_MAX, room_users
 from libs.events.streams import SOURCE_API_PREFIX, SOURCE_DELIVER_PREFIX
 
 Keys = Mapping[str, Sequence[str]]
@@ -22,17 +23,24 @@ ANSWER_SECONDS_MAX = 60
 _SENSED = "sensor.*.report"
 _ANSWERED = "sensor.*.answer"
 
+_ROOM_LIMITS = f"{{ max_store: {BYTES_MAX}, max_streams: 1, max_consumers: 1 }}"
+
 _ENVIRONMENT_VARIABLE = re.compile(r"\$[A-Z][A-Z0-9_]*")
 _PUBLIC_KEY = re.compile(r"U[A-Z2-7]{55}")
 
 
 def render_accounts(
-    departments: Keys, password: Callable[[str], str], sensors: Iterable[str] = (), *, restoring: bool = False
+    departments: Keys,
+    password: Callable[[str], str],
+    sensors: Iterable[str] = (),
+    rooms: Iterable[str] = (),
+    *,
+    restoring: bool = False,
 ) -> str:
     """The `accounts {}` block; a password like `$NAME` is left to the environment of nats-server.
 
-    A department without a key gets no account; `sensors` are subject tokens, each with a password. Only *restoring*
-    gives a user that may fill the log from a backup.
+    A department without a key gets no account; `sensors` and `rooms` are subject tokens, with passwords. Only
+    *restoring* gives a user that may fill the log from a backup.
     Raises ValueError for what is no token, key or password.
     """
     own = _by_password(password)
@@ -48,6 +56,8 @@ def render_accounts(
             imports=[f'{{ stream: {{ account: BUS, subject: "{_ANSWERED}" }} }}'],
         ),
     ]
+    for token in sorted(rooms):
+        lines += _account(f'"ROOM-{token}"', room_users(token), own, limits=_ROOM_LIMITS)
     for token, keys in sorted(departments.items()):
         if keys:
             name, users, imports = (
@@ -113,12 +123,13 @@ def _account(
     logins: Logins,
     *,
     streams: bool = True,
+    limits: str = "enabled",
     exports: Iterable[str] = (),
     imports: Iterable[str] = (),
 ) -> Iterable[str]:
     yield f"  {name} {{"
     if streams:
-        yield "    jetstream: enabled"
+        yield f"    jetstream: {limits}"
     yield from _users_block(users, logins)
     for kind, lines in (("exports", exports), ("imports", imports)):
         yield f"    {kind}: ["

@@ -241,6 +241,16 @@ def _tools_and_people() -> tuple[User, ...]:
             denied=_FOREIGN_CONSUMERS,
         ),
         _persons(),
+        # Reads what is played to rooms. It writes there as somebody else: rooms.py.
+        _user(
+            "replayer",
+            "$JS.API.INFO",
+            *(f"$JS.API.STREAM.INFO.{stream}" for stream in ("CASES", "POLICY")),
+            "$JS.API.STREAM.MSG.GET.CASES",
+            *_reads("POLICY"),
+            *_READS_WHOLE_LOG,
+            denied=_FOREIGN_CONSUMERS,
+        ),
         _user("keys", "$KV.KEYS.*.*", "$JS.API.INFO", *_reads(KEYS_BUCKET)),
         _user("breakglass", "$JS.API.>"),
     )

@@ -18,6 +18,7 @@ from libs.events.subjects import (
     PHOTOS,
     POLICY,
     RECEIVERS,
+    REPLAY,
     SENSED,
     TIMERS,
     UNITS,
@@ -26,6 +27,7 @@ from libs.events.subjects import (
     bucket_subject,
     chunk_subject,
     object_stream,
+    room_subject,
     token,
 )
 
@@ -58,6 +60,11 @@ SENSED_CONSUMER: Final = "intake-sensed"
 SENSED_WAITING_MAX: Final = 1_000
 """Reports of one sensor that intake has not finished; what it sends beyond that is lost, as MQTT knows no refusal."""
 SENSED_BYTES_MAX: Final = 16_384
+ROOM_CONSUMER: Final = "room"
+ROOM_WAITING_EVENTS_MAX: Final = 10_000
+"""Events that were played to a room and that nobody has taken there yet; then the player waits."""
+ROOM_WAITING_BYTES_MAX: Final = 64 * 1024**2
+ROOM_ACKS_PENDING_MAX: Final = 1_000
 ACT_BYTES_MAX: Final = 32_768
 ACT_DUPLICATE_WINDOW_SECONDS: Final = 0.1
 """The least that the server takes.  Ids of all departments share it: whoever knows a repeat is dispatch."""
@@ -247,6 +254,27 @@ def sensed_streams(replicas: int) -> tuple[Stream, ...]:
         deny_purge=True,
     )
     return (sensed,)
+
+
+def room_stream(room: str, replicas: int, played: Mapping[str, str]) -> Stream:
+    """What is played to a room (a plain name), each event until it is taken; *played* says what is.
+
+    A full one takes nothing more, so that its player waits: nothing is lost that somebody is slow to take.
+    """
+    return _stream(
+        REPLAY,
+        replicas,
+        subjects=[room_subject(room)],
+        retention="workqueue",
+        max_msgs=ROOM_WAITING_EVENTS_MAX,
+        max_bytes=ROOM_WAITING_BYTES_MAX,
+        metadata=played,
+    )
+
+
+def room_consumer() -> Consumer:
+    """With which a room takes what is played to it."""
+    return _consumer(REPLAY, ROOM_CONSUMER, ROOM_ACKS_PENDING_MAX)
 
 
 def service_consumers(

@@ -16,6 +16,8 @@ LEDGER: Final = "LEDGER"
 TIMERS: Final = "TIMERS"
 PERSONS: Final = "PERSONS"
 """What is done about people's data: holds, erasures ordered and carried out, copies given out."""
+REPLAY: Final = "REPLAY"
+"""In the account of each room: history that is played there, until somebody has taken it."""
 UNITS: Final = "UNITS"
 """A bucket, not a stream of evidence: where the departments' units are now."""
 KEYS: Final = "KEYS"
@@ -195,6 +197,19 @@ def sensor_in(subject: str) -> str:
 def refused_subject(department: str, case_id: str) -> str:
     """Where a department hears that an act of its own on a case was refused."""
     return f"dept.{token(department)}.refused.{case_id}"
+
+
+def room_subject(room: str, subject: str = ">") -> str:
+    """Where what stands on *subject* in the log is played to a room; all of it by default."""
+    return f"replay.{token(room)}.{subject}"
+
+
+def room_in(subject: str) -> str:
+    """The room that `replay.<room>.>` names.  Raises ValueError for any other subject."""
+    parts = subject.split(".")
+    if len(parts) != 3 or parts[0] != "replay" or parts[2] != ">":
+        raise ValueError(f"not all that is played to a room: {subject!r}")
+    return name_of(parts[1])
 
 
 def bucket_stream(bucket: str) -> str:

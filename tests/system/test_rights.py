@@ -23,17 +23,21 @@ from cli.stack.ports import free_port
 from libs.events import streams
 from libs.events.contracts import EVENTS
 from libs.events.jetstream import JetStream, connected
-from libs.events.subjects import DEPARTMENT_API_PREFIX, department_inbox
+from libs.events.subjects import DEPARTMENT_API_PREFIX, REPLAY, department_inbox
 from tests.support.probing import probing
 
 PASSWORD: Final = "w-for-tests"
 ANSWER_SECONDS_MAX: Final = 60.0
 SEEDS: Final = {"water": new_seed(), "fire": new_seed()}
 SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
-LOG: Final = (*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "keys", "breakglass")
+LOG: Final = (
+    *(*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "replayer", "keys", "breakglass"),
+)
 BUS: Final = ("provision-bus", "dispatch-bus", "intake-bus")
 DEPARTMENTS: Final = ("department-water", "department-fire")
-USERS: Final = (*LOG, *BUS, *DEPARTMENTS)
+ROOMS: Final = ("training", "other")
+IN_ROOMS: Final = tuple(f"{who}-{room}" for room in ROOMS for who in ("player", "room"))
+USERS: Final = (*LOG, *BUS, *DEPARTMENTS, *IN_ROOMS)
 
 LOG_STREAMS: Final = tuple(stream.name for stream in streams.log_streams(1))
 BUS_STREAMS: Final = tuple(stream.name for stream in (*streams.bus_streams(1), *streams.sensed_streams(1)))
@@ -43,6 +47,7 @@ CONSUMERS: Final = {
     "DEPARTMENTS": ("water", "fire"),
     "ACTS": (streams.ACT_CONSUMER,),
     "SENSED": (streams.SENSED_CONSUMER,),
+    REPLAY: (streams.ROOM_CONSUMER, "anybodys"),
 }
 OF_STREAMS: Final = (
     *("CREATE", "UPDATE", "INFO", "DELETE", "PURGE", "MSG.GET", "MSG.DELETE", "SNAPSHOT", "RESTORE"),
@@ -75,6 +80,7 @@ def subjects() -> list[str]:
         *("timer.set.c1.handle", "timer.due.c1.handle"),
         *("$KV.UNITS.water.u1", "$KV.KEYS.k.1", "$KV.RECEIVERS.r.1", "$KV.NONE.k"),
         *(f"$O.{store}.{part}.x" for store in ("PHOTOS", "UPLOADS", "NONE") for part in "CM"),
+        *(f"replay.{room}.case.c1.reported.1" for room in (*ROOMS, "nobodys")),
         *(f"dept.{department}.{event}.c1" for department in SEEDS for event in ("assigned", "refused")),
         *(f"{kind}.{department}.accept" for kind in ("act", "ask") for department in SEEDS),
         *(
@@ -97,7 +103,7 @@ def subjects() -> list[str]:
 
 def _calls() -> Iterable[str]:
     yield from (f"$JS.API.{call}" for call in OF_SERVERS)
-    for stream in (*LOG_STREAMS, *BUS_STREAMS, "NONE"):
+    for stream in (*LOG_STREAMS, *BUS_STREAMS, REPLAY, "NONE"):
         yield from (f"$JS.API.STREAM.{call}.{stream}" for call in OF_STREAMS)
         yield from (f"$JS.API.CONSUMER.{call}.{stream}" for call in ("CREATE", "NAMES", "LIST"))
         yield from (
@@ -112,11 +118,11 @@ def _calls() -> Iterable[str]:
             yield f"$JS.ACK.hub.hash.{stream}.{consumer}.1.1.1.1.1"
 
 
-REBUILDERS: Final = (*SERVICES, "ledger", "auditor")
+REBUILDERS: Final = (*SERVICES, "ledger", "auditor", "replayer")
 SEALED: Final = ("CASES", "POLICY", "NOTICES")
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "CASES": (*SERVICES, "importer", "auditor", "persons"),
-    "POLICY": (*SERVICES, "importer", "auditor", "provision", "persons"),
+    "CASES": (*SERVICES, "importer", "auditor", "persons", "replayer"),
+    "POLICY": (*SERVICES, "importer", "auditor", "provision", "persons", "replayer"),
     "NOTICES": ("notify", "auditor", "persons"),
     "PERSONS": ("notify", "auditor", "persons"),
     "PARKED": ("auditor",),
@@ -150,7 +156,13 @@ AT_ANY_SUBJECT: Final = {
 }
 
 
-DIRECT: Final = {**READERS, "LEDGER": ("auditor",), "KV_RECEIVERS": ("notify",), "DEPARTMENTS": ()}
+DIRECT: Final = {
+    **READERS,
+    "CASES": (*SERVICES, "importer", "auditor", "persons"),
+    "LEDGER": ("auditor",),
+    "KV_RECEIVERS": ("notify",),
+    "DEPARTMENTS": (),
+}
 
 
 def _table() -> Iterable[tuple[str, Iterable[str]]]:
@@ -186,10 +198,25 @@ def _table() -> Iterable[tuple[str, Iterable[str]]]:
             f"$JS.ACK.*.*.DEPARTMENTS.{department}.>",
         ):
             yield subject, own
-    yield "$JS.API.INFO", (*LOG, *BUS)
+    yield from _table_of_rooms()
+    yield "$JS.API.INFO", (*LOG, *BUS, *IN_ROOMS)
     yield "$JS.API.STREAM.NAMES", ("provision", "provision-bus")
     yield from _table_of_streams()
     yield from _table_of_consumers()
+
+
+def _table_of_rooms() -> Iterable[tuple[str, Iterable[str]]]:
+    """In each room's own account, which says which room it is."""
+    players, takers = [f"player-{room}" for room in ROOMS], [f"room-{room}" for room in ROOMS]
+    for room in ROOMS:
+        yield f"replay.{room}.>", [f"player-{room}"]
+    for call in ("CREATE", "INFO", "DELETE"):
+        yield f"$JS.API.STREAM.{call}.REPLAY", players
+    yield "$JS.API.CONSUMER.CREATE.REPLAY.room", players
+    yield "$JS.API.CONSUMER.INFO.REPLAY.room", (*players, *takers)
+    yield "$JS.API.CONSUMER.MSG.NEXT.REPLAY.room", takers
+    yield "$JS.ACK.REPLAY.room.>", takers
+    yield "$JS.ACK.*.*.REPLAY.room.>", takers
 
 
 def _table_of_streams() -> Iterable[tuple[str, Iterable[str]]]:
@@ -271,7 +298,8 @@ def login(user: str) -> dict[str, str]:
 
 def accounts() -> str:
     """The users of production, all with one password."""
-    return render_accounts({code: [public_of(seed)] for code, seed in SEEDS.items()}, lambda _: PASSWORD)
+    keys = {code: [public_of(seed)] for code, seed in SEEDS.items()}
+    return render_accounts(keys, lambda _: PASSWORD, rooms=ROOMS)
 
 
 @asynccontextmanager
@@ -339,6 +367,9 @@ LOOSENED: Final = {
     "importer": ("policy.>", "policy.rules"),
     "auditor": ("$JS.API.STREAM.DELETE.*", "$JS.API.STREAM.DELETE.CASES"),
     "persons": ("case.*.*.*", "case.c1.invented.1"),
+    "replayer": ("case.*.reported.*", "case.c1.reported.1"),
+    "player-training": ("replay.>", "replay.other.case.c1.reported.1"),
+    "room-other": ("$JS.API.STREAM.DELETE.REPLAY", "$JS.API.STREAM.DELETE.REPLAY"),
     "keys": ("$KV.>", "$KV.UNITS.water.u1"),
     "provision": ("case.*.reported.*", "case.c1.reported.1"),
     "dispatch-bus": ("dept.>", "dept.fire.assigned.c1"),
@@ -351,7 +382,7 @@ async def test_a_right_that_was_loosened_is_found() -> None:
         text = accounts()
         for user, (right, _) in LOOSENED.items():
             key = public_of(SEEDS["water"])
-            name = f'user: "{user}",' if user in user_names() else f"nkey: {key},"
+            name = f'user: "{user}",' if user in {*user_names(), *IN_ROOMS} else f"nkey: {key},"
             text, times = re.subn(
                 rf"({re.escape(name)} [^\n]*\n\s+publish: {{ allow: \[)", rf'\g<1>"{right}", ', text
             )
@@ -413,9 +444,19 @@ def with_spies() -> str:
     )
 
 
-SPIES: Final = ("spy-LOG", "spy-BUS", "spy-SENSORS", "spy-fire", "spy-water")  # in the order of the file
+SPIES: Final = (
+    "spy-LOG",
+    "spy-BUS",
+    "spy-SENSORS",
+    "spy-other",
+    "spy-training",
+    "spy-fire",
+    "spy-water",
+)  # in the order of the file
 OWN_SPY: Final = {
     **dict.fromkeys(BUS, "spy-BUS"),
+    "player-training": "spy-training",
+    "room-training": "spy-training",
     "department-water": "spy-water",
     "department-fire": "spy-fire",
 }
@@ -496,7 +537,7 @@ async def test_no_answer_reaches_what_is_not_ones_own(user: str) -> None:
                 )
             key = {"seed": login(user)["seed"]} if "seed" in login(user) else {"password": PASSWORD}
             async with connected(server.url, user=user, inbox=department_inbox(department), **key) as client:
-                last = [("$JS.API.INFO", b"")] if user in BUS else questions(user)
+                last = [("$JS.API.INFO", b"")] if user in {*BUS, *IN_ROOMS} else questions(user)
                 for question, body in last:  # what was asked before has been answered
                     await client.request(question, body, timeout=ANSWER_SECONDS_MAX)
         reached = {
