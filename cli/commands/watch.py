@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeVar
 
 import typer
 
@@ -24,6 +24,7 @@ from cli.output import (
     reason_of,
     shown_time,
 )
+from cli.replaying.starts import Said, in_city, parse_start
 from cli.stack.state import Stack
 from libs.events.contracts.intake import CaseFiled, CaseReported
 from libs.events.contracts.patrol import PatrolOrdered
@@ -31,7 +32,10 @@ from libs.events.envelope import Entry, Origin
 from libs.events.jetstream import JetStream, connected
 from libs.events.jetstream.reader import Credentials, RawEvent, read
 from libs.events.log import Log, opened, typed
+from libs.events.starting import first_position
 from libs.events.subjects import parse_case_subject
+
+T = TypeVar("T")
 
 USER: Final = "auditor"
 CASES_KEPT_MAX: Final = 10_000
@@ -116,36 +120,45 @@ def watch(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     origin: Annotated[Origin | None, typer.Option(help="how it came into the log · 来源")] = None,
     from_start: Annotated[bool, typer.Option("--from-start", help="the whole log first · 从头开始")] = False,
-    from_position: Annotated[
-        int | None,
-        typer.Option("--from", min=1, metavar="N", help="the log from position N first · 从位置 N 开始"),
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="WHERE", help="first from a position, time, date or case on · 起点"),
     ] = None,
     count: Annotated[int | None, typer.Option(min=1, help="end after so many events · 显示条数")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Follow the log live, until Ctrl-C · 实时查看事件."""
     quiet_logs()
-    if from_start and from_position is not None:
+    if from_start and from_ is not None:
         raise typer.BadParameter("give one of both · 只能给出其一", param_hint="--from-start, --from")
-    try:
-        case_id = case_id_of(case) if case else None
-    except UsageError as error:
-        raise typer.BadParameter(str(error), param_hint="--case") from error
+    case_id = _read("--case", case_id_of, case) if case else None
+    where = "1" if from_start else from_
+    start = _read("--from", parse_start, where) if where else None
     wanted = Filter(frozenset(event or ()), department, community, category, case_id, origin)
     with interruptible():
-        asyncio.run(_watch(Stack.load(), wanted, 1 if from_start else from_position, count, as_json=as_json))
+        asyncio.run(_watch(Stack.load(), wanted, start, count, as_json=as_json))
+
+
+def _read(option: str, parse: Callable[[str], T], text: str) -> T:
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
 
 
 async def _watch(
-    stack: Stack, wanted: Filter, start: int | None, count: int | None, *, as_json: bool
+    stack: Stack, wanted: Filter, said: Said | None, count: int | None, *, as_json: bool
 ) -> None:
     password = stack.secret(USER)
     async with (
         connected(stack.nats_url, user=USER, password=password) as client,
         opened(client) as log,
     ):
-        start = start or await log.last_position() + 1
-        reading = _matching(JetStream(client), Credentials(USER, password), log, wanted, start)
+        jetstream, credentials = JetStream(client), Credentials(USER, password)
+        last = await log.last_position()
+        start = last + 1 if said is None else await in_city(jetstream, said)
+        position = await first_position(jetstream, credentials, start, last)
+        reading = _matching(jetstream, credentials, log, wanted, position)
         shown = 0
         async with aclosing(reading) as entries:
             async for entry in entries:

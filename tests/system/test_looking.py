@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -218,6 +219,33 @@ def test_watch_knows_community_and_category_of_a_case_that_began_before(city: Ci
     events = watched(city, "--from", start, "--community", "qiaotou", "--category", "1401", "--count", "4")
     assert [event["subject"] for event in events] == [city.case_id] * 4
     assert [event["version"] for event in events] == [3, 4, 5, 6]
+
+
+def test_watch_begins_at_a_time_or_with_a_case(city: City) -> None:
+    second = city.history.entries[1]
+    for where in (second.envelope.recordedtime.isoformat(), city.case_id):
+        events = watched(city, "--from", where, "--case", city.case_id, "--count", "6")
+        assert [event["version"] for event in events][-2:] in ([5, 6], [6, 7])
+    [event] = watched(city, "--from", second.envelope.recordedtime.isoformat(), "--count", "1")
+    assert datetime.fromisoformat(event["recordedtime"]) >= second.envelope.recordedtime
+    [event] = watched(city, "--from", city.case_id, "--count", "1")
+    assert (event["subject"], event["version"]) == (city.case_id, 1)
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "told"),
+    [
+        ("99999999", 1, "lies in the future"),
+        ("2999-01-01T00:00:00Z", 1, "nothing was recorded"),
+        ("nosys/0", 1, "the log has no case"),
+        ("soon", 2, "or a case"),
+    ],
+)
+def test_watch_says_where_it_cannot_begin(city: City, where: str, code: int, told: str) -> None:
+    done = whistle(city.stack, "watch", "--from", where, COLUMNS="200")
+    assert (done.returncode, done.stdout) == (code, "")
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_watch_follows_what_comes_next(city: City) -> None:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+import nats
 import pytest
 
 from cli.stack.state import Stack
@@ -262,9 +263,29 @@ async def test_another_replay_does_not_take_the_place_of_what_waits(city: City) 
     )
     assert refused.returncode == 1
     assert "10 events of another replay wait" in refused.stderr
-    assert len(await take(city, "other", 10)) == 10
+    assert await taken_as_the_guide_does(city) == list(range(1, 11))
     told = await asyncio.to_thread(played, city, "other", "--to", "20", "--speed", "max")
     assert told["events"] == 20
+
+
+async def taken_as_the_guide_does(city: City) -> list[int]:
+    """The positions of ten events, by a client of NATS that knows nothing of Whistle: docs/replay.md."""
+    client = await nats.connect(
+        city.stack.nats_url,
+        user="room-other",
+        password=city.stack.secret("room-other"),
+        inbox_prefix=b"_INBOX_room-other",
+    )
+    try:
+        room = await client.jetstream().pull_subscribe_bind("room", stream="REPLAY")
+        messages = await room.fetch(10, timeout=TAKE_SECONDS_MAX)
+        for message in messages:
+            assert json.loads(message.data)["origin"] == (message.headers or {})["Whistle-Origin"] == "replay"
+            await message.ack()
+        await client.flush()
+        return [int((message.headers or {})["Whistle-Position"]) for message in messages]
+    finally:
+        await client.close()
 
 
 async def test_of_two_players_into_one_room_one_gives_up(city: City) -> None:
