@@ -87,7 +87,12 @@ async def take(city: City, room: str, count: int) -> list[Delivery]:
             deliveries = await pull.next_batch()
             await pull.acknowledge(deliveries)
             taken += deliveries
+    await eventually(lambda: _is_empty(city, room))  # its acknowledgements have arrived
     return taken
+
+
+async def _is_empty(city: City, room: str) -> bool:
+    return await waiting(city, room) == 0
 
 
 def played(city: City, room: str, *arguments: str, code: int = 0) -> dict[str, Any]:
@@ -231,17 +236,13 @@ async def test_it_plays_the_subjects_times_and_cases_that_were_asked_for(city: C
     [
         (("--to-subject", "replay.nobody.>"), 1, "no room nobody"),
         (("--to-subject", "case.>"), 2, "not all that is played to a room"),
-        (("--to-subject", "replay.a b.>"), 2, "not a token"),
         (("--to-subject", "replay.other.>", "--from", "99999999"), 1, "lies in the future"),
-        (("--to-subject", "replay.other.>", "--to", "99999999"), 1, "lies in the future"),
         (("--to-subject", "replay.other.>", "--from", "2999-01-01T00:00:00Z"), 1, "lies in the future"),
         (("--to-subject", "replay.other.>", "--to", "2000-01-01"), 1, "nothing was recorded until"),
         (("--to-subject", "replay.other.>", "--from", "20", "--to", "10"), 1, "nothing to play"),
         (("--to-subject", "replay.other.>", "--from", "nosys/0"), 1, "the log has no case"),
         (("--to-subject", "replay.other.>", "--from", "soon"), 2, "or a case"),
-        (("--to-subject", "replay.other.>", "--subject", "timer.>"), 2, "not below"),
-        (("--to-subject", "replay.other.>", "--speed", "0x"), 2, "above 0"),
-        (("--to-subject", "replay.other.>", "--rate-max", "0"), 2, "rate-max"),
+        (("--to-subject", "replay.other.>", "--subject", "timer.>", "--speed", "max"), 2, "not below"),
     ],
 )
 def test_what_cannot_be_played_is_refused_with_the_reason(
@@ -288,6 +289,7 @@ async def taken_as_the_guide_does(city: City) -> list[int]:
         await client.close()
 
 
+@pytest.mark.full
 async def test_of_two_players_into_one_room_one_gives_up(city: City) -> None:
     chosen = ("--to", "3000", "--speed", "max", "--rate-max", "300")
     first = started(city, "other", *chosen, "--anew")

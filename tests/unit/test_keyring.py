@@ -46,11 +46,14 @@ def test_what_cannot_be_is_refused() -> None:
 
 def test_the_file_holds_no_secret_and_gives_back_what_was_saved(tmp_path: Path) -> None:
     file, seed = tmp_path / "departments.json", new_seed()
-    ring = Keyring({"water": (Key(public_of(seed), SINCE), SECOND), "fire": ()}, {"level 7": SINCE})
+    keys = {"water": (Key(public_of(seed), SINCE), SECOND), "fire": ()}
+    ring = Keyring(keys, {"level 7": SINCE}, {"new system": SINCE})
     save(file, ring)
     assert seed not in file.read_text()
     assert load(file).keys == {"water": ring.keys["water"]}
     assert load(file).sensors == {"level 7": SINCE}
+    assert load(file).rooms == {"new system": SINCE}
+    assert load(file).room_tokens() == ["new_20system"]
     assert load(file).sensor_tokens() == ["level_207"]
     assert load(tmp_path / "none.json").keys == {}
 

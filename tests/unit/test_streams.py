@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from cli.embedded.rooms import BYTES_MAX
 from libs.events import streams
 from libs.events.errors import NotProvisioned
 from libs.events.streams import Consumer, Stream
@@ -177,3 +178,16 @@ def test_a_department_that_was_away_for_weeks_finds_everything_that_was_said_to_
 def test_what_a_consumer_has_not_finished(pending: int, end: int, unfinished: int) -> None:
     told = {"num_pending": pending, "num_ack_pending": 1, "delivered": {"stream_seq": 8}}
     assert streams.unfinished(told, end) == unfinished
+
+
+def test_a_room_keeps_what_nobody_has_taken_and_then_takes_no_more() -> None:
+    room = streams.room_stream("new system", 3, {"first": "1"}).config
+    assert room["subjects"] == ["replay.new_20system.>"]
+    assert (room["retention"], room["discard"], room["max_age"]) == ("workqueue", "new", 0)
+    assert (room["max_msgs"], room["max_bytes"]) == (
+        streams.ROOM_WAITING_EVENTS_MAX,
+        streams.ROOM_WAITING_BYTES_MAX,
+    )
+    assert 3 * room["max_bytes"] <= BYTES_MAX, "three copies fit into the room's account"
+    assert room["metadata"] == {"first": "1"}
+    assert streams.room_consumer().config["ack_policy"] == "explicit"
