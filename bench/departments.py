@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from datetime import UTC, datetime
 from itertools import count, islice
-from typing import Final
+from typing import Final, NamedTuple
 
 from bench.arena import Arena
 from bench.figures import Figure, percentile
@@ -19,6 +19,7 @@ from libs.events.department import Department
 from libs.events.envelope import Context
 from libs.events.ids import case_id_of_import
 from libs.events.jetstream import JetStream
+from libs.events.jetstream.reader import Credentials, read_kept
 from libs.events.log import History, Log, facts_of, opened
 
 DELIVERED_P99_NAME: Final = "append to delivery at its department, p99"
@@ -28,37 +29,66 @@ CONNECTED: Final = 100
 EVENTS_PER_SECOND: Final = 500
 ACTS_IN_FLIGHT: Final = 200
 WRITER: Final = "dispatch"
+READER: Final = "auditor"
 PROVISIONER: Final = "provision-bus"
 CODES: Final = tuple(f"office-{number:03}" for number in range(CONNECTED))
 CONTEXT: Final = Context(actor="bench", time=datetime(2026, 3, 2, tzinfo=UTC))
 SECONDS_MAX: Final = 60.0
 
 
+class Took(NamedTuple):
+    """Milliseconds of the wall clock, of each event, until it was in hand."""
+
+    since_appended: list[float]
+    """Since its writer had the answer; 0 when it was in hand before."""
+    since_stored: list[float]
+    """Since the time that the server gave it, which is before it syncs it to disk."""
+
+
 async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
-    """Delivery in milliseconds of the wall clock after the append returned; acts that were acknowledged per second."""
+    """Delivery in milliseconds after the append returned; acts that were acknowledged per second."""
     numbers = count()
-    medians: list[float] = []
-    tails: list[float] = []
+    at_once: list[Took] = []
+    kept: list[Took] = []
     rates: list[float] = []
     async with _connected(arena) as departments, arena.connection(WRITER) as client, opened(client) as log:
         for repetition in range(plan.repetitions + 1):
             warming = repetition == 0
             tell(f"{CONNECTED} departments connected, {EVENTS_PER_SECOND} events/s, repetition {repetition}")
             events = EVENTS_PER_SECOND if warming else plan.deliveries
-            took = await _deliveries(log, departments, events, numbers)
+            both = [
+                await _deliveries(arena, log, departments, tuple(islice(numbers, events)), at_once=quick)
+                for quick in (False, True)
+            ]
             tell(f"{plan.acts:,} acts, repetition {repetition}")
             rate = await _acts(departments, plan.acts // 10 if warming else plan.acts)
             if not warming:
-                medians.append(1000 * percentile(took, 0.5))
-                tails.append(1000 * percentile(took, 0.99))
+                kept.append(both[0])
+                at_once.append(both[1])
                 rates.append(rate)
     note = f"{CONNECTED} departments, {EVENTS_PER_SECOND} events/s, {plan.deliveries:,} of them"
     return [
-        Figure("departments", "append to delivery at its department, p50", "ms", tuple(medians), note),
-        Figure("departments", DELIVERED_P99_NAME, "ms", tuple(tails), note),
+        *_percentiles(
+            "append to delivery at its department", [each.since_appended for each in at_once], note
+        ),
+        *_percentiles("the same by what the bus keeps alone", [each.since_appended for each in kept], note),
+        *_percentiles("the server's time to delivery", [each.since_stored for each in at_once], note),
         Figure(
             "departments", TAKEN_NAME, "acts/s", tuple(rates), f"{plan.acts:,}, {ACTS_IN_FLIGHT} in flight"
         ),
+    ]
+
+
+def _percentiles(name: str, repetitions: Sequence[Sequence[float]], note: str) -> list[Figure]:
+    return [
+        Figure(
+            "departments",
+            f"{name}, {label}",
+            "ms",
+            tuple(percentile(each, share) for each in repetitions),
+            note,
+        )
+        for label, share in (("p50", 0.5), ("p99", 0.99))
     ]
 
 
@@ -78,38 +108,56 @@ async def _connected(arena: Arena) -> AsyncGenerator[Sequence[Department]]:
 
 
 async def _deliveries(
-    log: Log, departments: Sequence[Department], events: int, numbers: Iterator[int]
-) -> list[float]:
-    """Seconds from each append's return until the department has it in hand."""
-    cases = [
-        (number, case_id_of_import("bench-departments", str(number))) for number in islice(numbers, events)
-    ]
-    appended: dict[str, float] = {}
-    heard: dict[str, float] = {}
+    arena: Arena, log: Log, departments: Sequence[Department], numbers: Sequence[int], *, at_once: bool
+) -> Took:
+    """How long each took until the department had it in hand, once every department listens."""
+    cases = [(number, case_id_of_import("bench-departments", str(number))) for number in numbers]
+    appended: dict[str, tuple[int, int]] = {}
+    heard_ns: dict[str, int] = {}
+    everybody = asyncio.Barrier(CONNECTED + 1)
 
     async def listen(department: Department, wanted: set[str]) -> None:
-        async with aclosing(department.news()) as news:
+        async with aclosing(department.news(at_once=at_once)) as news:
             async for case in news:
-                heard.setdefault(case.id, time.perf_counter())
+                heard_ns.setdefault(case.id, time.time_ns())
+                if case.id in first:
+                    await everybody.wait()  # what was left of the time before has been heard by now
                 wanted.discard(case.id)
                 if not wanted:
                     break
 
     async def append(number: int, case_id: str) -> None:
         fact = Assigned(department=CODES[number % CONNECTED])
-        await log.append(History(case_id), facts_of((fact,), CONTEXT))
-        appended[case_id] = time.perf_counter()
+        [entry] = await log.append(History(case_id), facts_of((fact,), CONTEXT))
+        appended[case_id] = entry.sequence, time.time_ns()
 
     clock = asyncio.get_running_loop().time
+    first = {case_id for _, case_id in cases[:CONNECTED]}
     async with asyncio.timeout(SECONDS_MAX), asyncio.TaskGroup() as group:
         for index, department in enumerate(departments):
             wanted = {case_id for number, case_id in cases if number % CONNECTED == index}
             group.create_task(listen(department, wanted))
+        await asyncio.gather(*(append(number, case_id) for number, case_id in cases[:CONNECTED]))
+        await everybody.wait()
         began = clock()
-        for index, (number, case_id) in enumerate(cases):
+        for index, (number, case_id) in enumerate(cases[CONNECTED:]):
             await asyncio.sleep(max(0.0, began + index / EVENTS_PER_SECOND - clock()))
             group.create_task(append(number, case_id))
-    return [max(0.0, heard[case_id] - at) for case_id, at in appended.items()]
+    positions = [position for position, _ in appended.values()]
+    stored_ns = await _stored(arena, min(positions), max(positions))
+    counted = {case_id: at for case_id, at in appended.items() if case_id not in first}
+    return Took(
+        [max(0, heard_ns[case_id] - at_ns) / 1e6 for case_id, (_, at_ns) in counted.items()],
+        [(heard_ns[case_id] - stored_ns[position]) / 1e6 for case_id, (position, _) in counted.items()],
+    )
+
+
+async def _stored(arena: Arena, start: int, stop: int) -> dict[int, int]:
+    """The server's time on what stands at each position, in nanoseconds since 1970."""
+    reader = Credentials(READER, arena.stack.secret(READER))
+    async with arena.connection(READER) as client:
+        kept = read_kept(JetStream(client), reader, start=start, stop=stop)
+        return {event.sequence: event.stored_at_ns async for events in kept for event in events}
 
 
 async def _acts(departments: Sequence[Department], acts: int) -> float:

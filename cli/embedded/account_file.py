@@ -8,6 +8,7 @@ from cli.embedded.accounts import (
     bus_users,
     department_services,
     department_users,
+    live_of_department,
     log_users,
     sensor_users,
 )
@@ -95,6 +96,8 @@ def _exports_to_bus() -> Iterable[str]:
     for subject, _ in _SOURCING_SERVICES:
         yield f'{{ service: "{subject}", response_type: stream, accounts: [BUS] }}'
     yield f'{{ stream: "{SOURCE_DELIVER_PREFIX}.>", accounts: [BUS] }}'
+    # To departments, which are not listed for the reason below; each imports its own.
+    yield f'{{ stream: "{live_of_department("*")}" }}'
 
 
 def _imports_of_bus() -> Iterable[str]:
@@ -115,6 +118,7 @@ def _exports_to_departments() -> Iterable[str]:
 def _imports_of_department(token: str) -> Iterable[str]:
     for subject, local in department_services(token):
         yield f'{{ service: {{ account: BUS, subject: "{subject}" }}, to: "{local}" }}'
+    yield f'{{ stream: {{ account: LOG, subject: "{live_of_department(token)}" }} }}'
 
 
 def _account(

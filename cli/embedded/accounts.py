@@ -17,6 +17,7 @@ from libs.events.streams import ACT_CONSUMER, LEDGER_STREAMS, SENSED_CONSUMER, T
 from libs.events.subjects import (
     DEPARTMENT_API_PREFIX,
     KEYS,
+    LIVE,
     PHOTOS,
     RECEIVERS,
     UNITS,
@@ -111,7 +112,13 @@ def department_users(token: str) -> tuple[User, ...]:
     """The users of a department's own account; raises ValueError if the token cannot be one."""
     if not _TOKEN.fullmatch(token):
         raise ValueError(f"{token!r} cannot be the token of a department")
-    return (_user(department_user(token), *(local for _, local in department_services(token)), inbox=token),)
+    calls = (local for _, local in department_services(token))
+    return (_user(department_user(token), *calls, hears=(live_of_department(token),), inbox=token),)
+
+
+def live_of_department(token: str) -> str:
+    """Where the department with this subject token, or `*`, hears what is sent on from the log, in LOG and at home."""
+    return f"{LIVE}.{token}.>"
 
 
 def department_services(token: str) -> tuple[tuple[str, str], ...]:

@@ -4,12 +4,13 @@
         async for case in department.cases():
             await case.accept()
 
-What was handed out comes again unless the body of the loop went on to the next case, also after a crash on either side.
-Acts are kept by the bus when they return; sent again with the same id they add nothing. One process at a time should
-listen for a department: two share its news between them, and neither hears all of it.
+What was handed out comes again unless the body of the loop went on to the next case, also after a crash on either side;
+after a crash it may come again even so. Acts are kept by the bus when they return; sent again with the same id they add
+nothing. One process at a time should listen for a department: two hear some news both, and share the rest.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ import structlog
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
+from libs.events.ahead import Ahead, Next, Order
 from libs.events.contracts.acts import ActRefused
 from libs.events.contracts.base import Event
 from libs.events.contracts.dispatch import Assigned, Summoned
@@ -90,6 +92,11 @@ class Case:
     def event(self) -> Event:
         """What happened: `Assigned`, `Recalled`, `Summoned`, `DueSoon` ..., or `ActRefused`."""
         return self.envelope.data
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it says that an act was refused, and is no fact of the case."""
+        return isinstance(self.event, ActRefused)
 
     async def accept(self) -> Receipt:
         """Sign for it (签收)."""
@@ -171,17 +178,45 @@ class Department:
                 elif isinstance(case.event, ActRefused):
                     log.warning("act_refused", case_id=case.id, code=case.event.code, verb=case.event.verb)
 
-    async def news(self) -> AsyncGenerator[Case]:
-        """Everything that is said to the department, in order, for ever; what it was told before is not told again."""
+    async def news(self, *, at_once: bool = True) -> AsyncGenerator[Case]:
+        """Everything that is said to the department, for ever, in the order of each case.
+
+        What it was told before is not told again.  Without *at_once* it hears only what the bus delivers from what it
+        keeps, which is in the order of all cases, and later.
+        """
         name = token(self.code)
         pull = PullConsumer(self._jetstream, DEPARTMENTS, name, batch_messages_max=AT_ONCE_MAX)
         async with pull, Backlog(self._jetstream, pull, DEPARTMENTS, name) as backlog:
             self._open.append(backlog)
-            async for delivery in backlog.deliveries():
-                case = self._case(delivery.payload, redelivered=delivery.deliveries > 1)
-                if case is not None:
+            async with aclosing(self._merged(backlog, at_once=at_once)) as merged:
+                async for case in merged:
                     yield case
-                await backlog.done(delivery)
+
+    async def _merged(self, backlog: Backlog, *, at_once: bool) -> AsyncGenerator[Case]:
+        """What the backlog brings for certain, and what is sent on ahead of it; each once, in the order of its case."""
+        wake, order, began = asyncio.Event(), Order(), time.time_ns()
+        async with (
+            Ahead(self.client, self.code if at_once else None, wake.set) as ahead,
+            aclosing(backlog.deliveries()) as deliveries,
+            Next(deliveries, wake.set) as kept,
+        ):
+            while True:
+                wake.clear()
+                if kept.is_there:
+                    delivery = kept.take()
+                    # Whoever listened before may have given it out ahead, which the bus does not know.
+                    was_there = delivery.deliveries > 1 or delivery.stored_nanoseconds < began
+                    case = self._case(delivery.payload, redelivered=was_there)
+                    if case is not None and (case.is_refusal or order.gives_kept(case.id, case.envelope.id)):
+                        yield case
+                    await backlog.done(delivery)
+                    kept.begin()
+                if (sent := ahead.take()) is not None:
+                    case = self._case(sent.payload, redelivered=False)
+                    if case is not None and order.gives_ahead(case.id, case.envelope.id, sent.after):
+                        yield case
+                elif not kept.is_there:
+                    await wake.wait()
 
     async def replay(
         self, *, since: datetime | None = None, after: int | None = None

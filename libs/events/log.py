@@ -30,6 +30,8 @@ from libs.events.jetstream import (
 )
 from libs.events.jetstream.reader import RawEvent
 from libs.events.subjects import (
+    AFTER_HEADER,
+    AFTER_NOTHING,
     CASES,
     case_filter,
     case_id_in,
@@ -267,17 +269,35 @@ def _sealed(case_id: str, facts: Sequence[Fact], traceparent: str | None) -> lis
 
 def _messages(history: History, envelopes: Sequence[Envelope]) -> list[Message]:
     messages = []
+    told = _told_last(history)
     for offset, envelope in enumerate(envelopes):
         event = envelope.data
-        department = event.addressee() if envelope.origin == "live" else None
+        department = _addressee(envelope)
         # The server checks an expectation against the state before the batch, so only the first carries one.
         guard = None if offset else case_filter(history.case_id)
         headers = expectation(envelope.id, guard, history.sequence)
         if envelope.traceparent:
             headers["traceparent"] = envelope.traceparent
+        if department:
+            headers[AFTER_HEADER] = told.get(department, AFTER_NOTHING)
+            told[department] = envelope.id
         subject = case_subject(history.case_id, event.name(), history.version + 1 + offset, department)
         messages.append(Message(subject, encode(envelope), headers))
     return messages
+
+
+def _addressee(envelope: Envelope) -> str | None:
+    """The department that is told of it: of what happens here and now."""
+    return envelope.data.addressee() if envelope.origin == "live" else None
+
+
+def _told_last(history: History) -> dict[str, str]:
+    """The id of the fact that each department was told last."""
+    return {
+        department: entry.envelope.id
+        for entry in history.entries
+        if (department := _addressee(entry.envelope))
+    }
 
 
 def typed(raw: RawEvent) -> Entry:

@@ -12,6 +12,7 @@ from libs.events.subjects import (
     DEPARTMENTS,
     KEYS,
     LEDGER,
+    LIVE,
     NOTICES,
     PARKED,
     PERSONS,
@@ -72,6 +73,12 @@ LEDGER_STREAMS: Final = (CASES, POLICY, NOTICES)
 """What is evidence, and sealed by the ledger, each stream as a tree of its own."""
 
 
+_FOR_DEPARTMENTS: Final = "case.*.*.*.*"
+_DEPARTMENT_EVENT_CASE: Final = "{{wildcard(4)}}.{{wildcard(2)}}.{{wildcard(1)}}"
+SENT_ON: Final[Mapping[str, str]] = {"src": _FOR_DEPARTMENTS, "dest": f"{LIVE}.{_DEPARTMENT_EVENT_CASE}"}
+"""What the server sends on from `CASES` when it has stored it: to whoever listens at that moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stream:
     """A stream and what must be true of it."""
@@ -80,6 +87,8 @@ class Stream:
     config: Mapping[str, Any]
     grows: bool = False
     """Subjects that older software did not declare are added to it; nothing else of a stream ever changes."""
+    may_lack: frozenset[str] = frozenset()
+    """Settings that a stream of older software may be without; a person adds them with the break-glass user."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +126,11 @@ def log_streams(replicas: int, *, uploads_bytes_max: int | None = None) -> tuple
     How much room uploads have is for who makes the stream to say: without it, any will do.
     """
     evidence = {"deny_delete": True, "deny_purge": True, "allow_direct": True}
+    cases = _stream(
+        CASES, replicas, subjects=["case.>"], allow_atomic=True, republish=dict(SENT_ON), **evidence
+    )
     return (
-        _stream(CASES, replicas, subjects=["case.>"], allow_atomic=True, **evidence),
+        replace(cases, may_lack=frozenset({"republish"})),
         _stream(POLICY, replicas, subjects=["policy.>"], **evidence),
         _stream(NOTICES, replicas, subjects=["notice.>"], **evidence),
         _stream(PARKED, replicas, subjects=["parked.>"], **evidence),
@@ -198,9 +210,7 @@ def bus_streams(replicas: int) -> tuple[Stream, ...]:
     source = {
         "name": CASES,
         "external": {"api": SOURCE_API_PREFIX, "deliver": SOURCE_DELIVER_PREFIX},
-        "subject_transforms": [
-            {"src": "case.*.*.*.*", "dest": "dept.{{wildcard(4)}}.{{wildcard(2)}}.{{wildcard(1)}}"}
-        ],
+        "subject_transforms": [{"src": _FOR_DEPARTMENTS, "dest": f"dept.{_DEPARTMENT_EVENT_CASE}"}],
     }
     age = DEPARTMENT_AGE_DAYS_MAX * _DAY_SECONDS * _NANOSECONDS
     departments = _stream(
@@ -418,7 +428,10 @@ async def _grown(jetstream: JetStream, wanted: Stream, found: dict[str, Any]) ->
 
 def compare(wanted: Stream | Consumer, found: Mapping[str, Any]) -> None:
     """Raises NotProvisioned with the name of the first setting that the server has otherwise than declared."""
+    may_lack = wanted.may_lack if isinstance(wanted, Stream) else frozenset[str]()
     for key, value in wanted.config.items():
+        if key in may_lack and key not in found:
+            continue
         actual = found.get(key, False if isinstance(value, bool) else None)
         if not _agrees(value, actual):
             raise NotProvisioned(f"{_label(wanted)} differs: {key} is {actual!r}, declared is {value!r}")

@@ -32,6 +32,12 @@ PHOTOS: Final = "PHOTOS"
 DEPARTMENT_API_PREFIX: Final = "BUS.API"
 """Where a department reaches the calls of JetStream that it may make: of its own consumer, info and next message."""
 
+LIVE: Final = "live"
+"""Below which the server sends on what a department is told, as soon as it stands in the log; nothing is kept there."""
+AFTER_HEADER: Final = "Whistle-After"
+"""On a fact for a department: the id of the one of the same case that it was told before, or AFTER_NOTHING."""
+AFTER_NOTHING: Final = "nothing"
+
 _PLAIN: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-")
 _ESCAPED: Final = re.compile(r"_([0-9a-f]{2})")
 _VERSION_TOKEN: Final = 3
@@ -210,6 +216,11 @@ def room_in(subject: str) -> str:
     if len(parts) != 3 or parts[0] != "replay" or parts[2] != ">":
         raise ValueError(f"not all that is played to a room: {subject!r}")
     return name_of(parts[1])
+
+
+def live_subjects(department: str) -> str:
+    """Where the server sends on what a department is told: `live.<department>.<event>.<case>`."""
+    return f"{LIVE}.{token(department)}.>"
 
 
 def bucket_stream(bucket: str) -> str:

@@ -92,6 +92,7 @@ def _carried() -> dict[str, tuple[str, ...]]:
         "caseFacts": tuple(event.TYPE for event in EVENTS),
         "caseFactsOfADepartment": told,
         "departmentFacts": told,
+        "departmentFactsAtOnce": told,
         "departmentRefusals": tuple(event.TYPE for event in TOLD),
         "departmentActs": tuple(map(act_type, DEPARTMENT_VERBS)),
         "departmentAsks": tuple(map(ask_name, ASKS)),

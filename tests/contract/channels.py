@@ -70,6 +70,14 @@ CHANNELS: Final[dict[str, dict[str, Any]]] = {
         "department's token: in the order of the log, at least once, until acknowledged. Only the department itself "
         "may read it.",
     },
+    "departmentFactsAtOnce": {
+        "address": "live.{department}.{event}.{case}",
+        "title": "The same facts, at once · 部门事件（即时）",
+        "description": "Sent on by the server as soon as a fact stands in the log, to whoever listens, and not kept: "
+        "the same fact comes in `departmentFacts`. The header `Whistle-After` has the `id` of the fact that the "
+        "department was told of the same case before, or `nothing`; without it, or after another one, wait for "
+        "`departmentFacts`.",
+    },
     "departmentRefusals": {
         "address": "dept.{department}.refused.{case}",
         "title": "Acts that were refused · 被拒绝的操作",
@@ -131,6 +139,9 @@ def _operation(action: str, channel: str, summary: str, **more: Any) -> dict[str
 
 OPERATIONS: Final[dict[str, dict[str, Any]]] = {
     "tellDepartment": _operation("send", "departmentFacts", "A department learns what concerns its cases."),
+    "tellDepartmentAtOnce": _operation(
+        "send", "departmentFactsAtOnce", "A department learns at once what concerns its cases."
+    ),
     "refuseAct": _operation(
         "send", "departmentRefusals", "A department learns why its act was not carried out."
     ),

@@ -83,6 +83,7 @@ def subjects() -> list[str]:
         *(f"replay.{room}.case.c1.reported.1" for room in (*ROOMS, "nobodys")),
         *(f"dept.{department}.{event}.c1" for department in SEEDS for event in ("assigned", "refused")),
         *(f"{kind}.{department}.accept" for kind in ("act", "ask") for department in SEEDS),
+        *(f"live.{department}.assigned.c1" for department in SEEDS),
         *(
             "bus.deliver.x",
             "LOGAPI.CONSUMER.CREATE.CASES.x",
@@ -340,6 +341,9 @@ async def test_nobody_hears_what_is_for_others() -> None:
         "*.>",
         "case.>",
         "dept.>",
+        "live.>",
+        "live.*.>",
+        *(f"live.{department}.>" for department in SEEDS),
         "act.>",
         "ask.>",
         "ask.*.*",
@@ -354,8 +358,11 @@ async def test_nobody_hears_what_is_for_others() -> None:
             async with probing(server.url, **login(user)) as probe:
                 heard = await probe.may_hear([*wide, *subjects(), *inboxes.values()])
             own = inboxes[user].removesuffix(">") + "x"
-            more = {subject for subject in subjects() if subject.startswith("ask.")} | {"ask.*.*"}
-            assert heard == {inboxes[user], own} | (more if user == "dispatch-bus" else set()), user
+            asked = {subject for subject in subjects() if subject.startswith("ask.")} | {"ask.*.*"}
+            live = f"live.{user.removeprefix('department-')}"
+            sent_on = {f"{live}.>", f"{live}.assigned.c1"}
+            more = asked if user == "dispatch-bus" else sent_on if user.startswith("department-") else set()
+            assert heard == {inboxes[user], own} | more, user
 
 
 LOOSENED: Final = {

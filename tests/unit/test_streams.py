@@ -139,6 +139,15 @@ def test_a_switch_that_the_server_leaves_out_is_off() -> None:
         streams.compare(cases, {key: value for key, value in without.items() if key != "deny_delete"})
 
 
+def test_a_log_of_older_software_may_send_nothing_on_but_nothing_else() -> None:
+    cases = streams.log_streams(1)[0]
+    streams.compare(cases, {key: value for key, value in cases.config.items() if key != "republish"})
+    with pytest.raises(NotProvisioned, match="republish is"):
+        streams.compare(cases, {**cases.config, "republish": {"src": ">", "dest": "everywhere.>"}})
+    with pytest.raises(NotProvisioned, match="subjects is None"):
+        streams.compare(cases, {key: value for key, value in cases.config.items() if key != "subjects"})
+
+
 @pytest.mark.parametrize(
     ("declared", "actual", "agrees"),
     [
