@@ -198,7 +198,7 @@ async def _some_wait(city: City) -> bool:
 
 
 async def test_a_process_that_is_stopped_pauses_the_replay(city: City) -> None:
-    process = started(city, "other", "--to", "600", "--speed", "max", "--rate-max", "100", "--anew")
+    process = started(city, "other", "--to", "600", "--speed", "max", "--rate-max", "50", "--anew")
     try:
         await eventually(lambda: _some_wait(city))
         with halted(process.pid):
