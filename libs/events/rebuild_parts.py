@@ -9,6 +9,7 @@ import os
 from asyncio.subprocess import PIPE, Process
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Self
 from zlib import crc32
 
@@ -17,6 +18,7 @@ import orjson
 from libs.events.errors import RebuildRefused
 
 PARTS_MAX: Final = 4  # each reads the whole log, and the databases want cores, too
+CGROUP_LIMIT: Final = Path("/sys/fs/cgroup/cpu.max")
 _CASE_TOKEN: Final = 1
 
 
@@ -69,7 +71,7 @@ class Together:
     @classmethod
     def on_this_machine(cls, command: Sequence[str]) -> Self:
         """A process for each core that this one may use."""
-        return cls(command, min(PARTS_MAX, len(os.sched_getaffinity(0))))
+        return cls(command, min(PARTS_MAX, cores(CGROUP_LIMIT)))
 
     async def read(
         self,
@@ -107,6 +109,16 @@ class Together:
         told = ("--part", str(part), "--generation", str(generation), "--last", str(last))
         # Its stdin is a pipe that ends with us, however we end: then it ends, too.
         return await asyncio.create_subprocess_exec(*self.command, *told, stdin=PIPE, stdout=PIPE)
+
+
+def cores(limit: Path) -> int:
+    """How many this process may use, at least 1; of a container, no more than the processor time that it has."""
+    allowed = len(os.sched_getaffinity(0))
+    try:
+        quota, period = limit.read_text(encoding="ascii").split()
+        return max(1, min(allowed, int(quota) // int(period)))
+    except (OSError, ValueError):  # no such file, or `max`: there is no limit
+        return allowed
 
 
 async def _follow(process: Process, number: int, advance: Callable[[int, int], None]) -> None:
