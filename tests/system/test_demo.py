@@ -79,7 +79,7 @@ async def ready(home: Path) -> tuple[Running, ...]:
 
 async def gone(home: Path, processes: tuple[Running, ...]) -> None:
     """Wait until none of them is left, nor anything that they started."""
-    assert len(processes) == 6
+    assert len(processes) == 7
 
     async def is_gone() -> bool:
         return not is_locked(home) and not any(process.alive for process in processes)

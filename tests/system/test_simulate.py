@@ -142,7 +142,7 @@ async def test_asked_to_end_it_leaves_nothing(home: Path) -> None:
     async def is_gone() -> bool:
         return not is_locked(home) and not any(process.alive for process in processes)
 
-    assert len(processes) == 6
+    assert len(processes) == 7
     await eventually(is_gone)
 
 
