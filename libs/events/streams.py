@@ -69,7 +69,7 @@ ROOM_ACKS_PENDING_MAX: Final = 1_000
 ACT_BYTES_MAX: Final = 32_768
 ACT_DUPLICATE_WINDOW_SECONDS: Final = 0.1
 """The least that the server takes.  Ids of all departments share it: whoever knows a repeat is dispatch."""
-LEDGER_STREAMS: Final = (CASES, POLICY, NOTICES)
+LEDGER_STREAMS: Final = (CASES, POLICY, NOTICES, PERSONS)
 """What is evidence, and sealed by the ledger, each stream as a tree of its own."""
 
 

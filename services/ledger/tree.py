@@ -110,7 +110,8 @@ class Tree:
         checkpoint = await self._checkpoint()
         note = self._office.signer.sign(checkpoint)
         await faults.reach("ledger.signed")
-        await self._office.board.show(self._archive.stream, note, shown.position)
+        if self._known is None or self._known.checkpoint != checkpoint:  # else files were made again, no more
+            await self._office.board.show(self._archive.stream, note, shown.position)
         await faults.reach("ledger.published")
         async with self._office.keeping:
             await self._growing.keep(note, checkpoint.size)
@@ -215,6 +216,7 @@ async def _level(office: Office, archive: Archive, grows: Growing, shown: Shown,
     on_bus = office.checked(shown.note) if shown.note else None
     in_store = office.checked(kept) if kept else None
     if on_bus and shown.note and (in_store is None or in_store.size < on_bus.size):
-        await grows.keep(shown.note, on_bus.size)
+        if on_bus.size <= archive.size:  # else the files are made again first
+            await grows.keep(shown.note, on_bus.size)
     elif in_store and (on_bus is None or on_bus.size < in_store.size):
         await office.board.show(archive.stream, office.signer.sign(in_store), shown.position)

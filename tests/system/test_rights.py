@@ -120,7 +120,7 @@ def _calls() -> Iterable[str]:
 
 
 REBUILDERS: Final = (*SERVICES, "ledger", "auditor", "replayer")
-SEALED: Final = ("CASES", "POLICY", "NOTICES")
+SEALED: Final = ("CASES", "POLICY", "NOTICES", "PERSONS")
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
     "CASES": (*SERVICES, "importer", "auditor", "persons", "replayer"),
     "POLICY": (*SERVICES, "importer", "auditor", "provision", "persons", "replayer"),
@@ -406,7 +406,7 @@ async def test_a_right_that_was_loosened_is_found() -> None:
 
 
 FILLS: Final = (
-    *("case.>", "policy.>", "notice.>", "$KV.KEYS.*.*", "$KV.RECEIVERS.*.*", "$O.PHOTOS.*.*", "$JS.API.INFO"),
+    *("case.>", "policy.>", "notice.>", "person.*.*.*", "$KV.KEYS.*.*", "$KV.RECEIVERS.*.*", "$O.PHOTOS.*.*", "$JS.API.INFO"),
     *(
         f"$JS.API.{call}.{stream}"
         for stream in (*SEALED, "KV_KEYS", "KV_RECEIVERS", "OBJ_PHOTOS")
