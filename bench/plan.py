@@ -22,6 +22,7 @@ class Measure(StrEnum):
     DISPATCH = "dispatch"
     TIMERS = "timers"
     DEPARTMENTS = "departments"
+    AUDIT = "audit"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

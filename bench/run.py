@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from bench import (
     append,
+    auditing,
     departments,
     dispatching,
     escalating,
@@ -74,6 +75,8 @@ async def run(plan: Plan, parent: Path, tell: Tell) -> Results:
                 await _on_servers(servers, plan, tell, figures)
             except Exception as error:  # what was measured in minutes is not thrown away
                 failure = f"{type(error).__name__}: {error}"
+        if plan.has(Measure.AUDIT) and not failure:  # alone: it needs no server, and every core
+            figures += await auditing.measure(folder / "audit", plan, tell)
         if plan.has(Measure.IMPORT, Measure.DISPATCH) and not failure:
             tell("starting all services")
             async with arena(folder / "stack", services()) as stack:
@@ -152,6 +155,7 @@ def targets(figures: list[Figure]) -> list[Target]:
             Target(f"{escalated.note} due in the same second, escalated", escalated.median,
                    "at most", ESCALATED_SECONDS_TARGET, "s")
         )  # fmt: skip
+    found += auditing.targets(figures)
     if delivered := figure_named(figures, departments.DELIVERED_P99_NAME):
         load = f"{departments.CONNECTED} departments, {departments.EVENTS_PER_SECOND} events/s"
         text = f"p99 of append to delivery, {load}"

@@ -14,9 +14,9 @@ from libs.events.ledger.archive import Archive, ArchiveBroken, opened
 from libs.events.ledger.notes import Note, NoteInvalid, Verifier, checkpoint_of, parsed
 from libs.events.settings import read
 from libs.events.storage import FileStore, FolderStore, S3Settings, store_at
-from libs.events.subjects import CASES, NOTICES, POLICY
+from libs.events.streams import LEDGER_STREAMS
 
-STREAMS: Final = (CASES, POLICY, NOTICES)
+STREAMS: Final = LEDGER_STREAMS
 KEY_FILE: Final = "key.pub"
 KEY_BYTES_MAX: Final = 10_000
 

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli.auditing.comparing import compare_
 from cli.auditing.exporting import export_
 from cli.auditing.places import KEY_FILE, StoreOption, location_of, store_of
 from cli.auditing.proving import prove_
@@ -20,6 +21,7 @@ def register(app: typer.Typer) -> None:
     audit.command("export", help="Take events away with their proof · 导出事件及其证明")(export_)
     audit.command("verify", help="Check an export, a proof or sealed files, offline · 离线验证")(verify_)
     audit.command("prove", help="The proof of one event, or of a case's · 单条事件的证明")(prove_)
+    audit.command("compare", help="Log against sealed files, read models against log · 比对")(compare_)
     audit.command("key", help="The public key of the sealed files · 封存文件的公钥")(key)
     app.add_typer(audit, name="audit")
 

@@ -63,7 +63,7 @@ def rebuild(
     chosen = {"--accept-differences": accept_differences, "--back": back}
     arguments = [option for option, is_chosen in chosen.items() if is_chosen]
     with start_beside(stack, service, f"services.{service}.rebuild", arguments) as process:
-        report = _follow(process, service, console(stderr=True))
+        report = follow(process, service, console(stderr=True))
     report["seconds"] = round(time.monotonic() - began, 2)
     if as_json:
         print_json(report)
@@ -73,7 +73,7 @@ def rebuild(
         raise typer.Exit(EXIT_NOT_SWITCHED)
 
 
-def _follow(process: "subprocess.Popen[str]", service: Service, out: Console) -> dict[str, Any]:
+def follow(process: "subprocess.Popen[str]", service: Service, out: Console) -> dict[str, Any]:
     """Show the progress; the report at the end.  Raises RebuildFailed when there is none."""
     assert process.stdout is not None
     report: dict[str, Any] | None = None

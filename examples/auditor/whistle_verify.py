@@ -94,11 +94,11 @@ def hash_of(text, what):
 
 def key_of(given):
     """Name, key id, kind (1: log, 4: witness) and key."""
-    text = Path(given).read_text(encoding="utf-8") if "+" not in given or Path(given).is_file() else given
+    text = given if "+" in given and not Path(given).is_file() else Path(given).read_text(encoding="utf-8")
     name, key_id, content = text.strip().split("+", 2)
     raw = base64_of(content, f"the key {name}")
-    need(len(raw) == 33 and raw[0] in (1, 4), f"the key {name} is none of Ed25519 · 公钥无效")
-    need(sha256(name.encode() + b"\n" + raw).hexdigest()[:8] == key_id, f"the key {name} was changed · 公钥被改动")
+    fits = sha256(name.encode() + b"\n" + raw).hexdigest()[:8] == key_id
+    need(fits and len(raw) == 33 and raw[0] in (1, 4), f"the key {name} is none of Ed25519, or cut · 公钥无效")
     return name, bytes.fromhex(key_id), raw[0], raw[1:]
 
 def checkpoint_of(note, keys):
@@ -245,8 +245,7 @@ def check_stream(folder, asked, part, note, keys):
     return size, root
 
 def check_export(folder, keys, given, since):
-    text = (folder / "export.json").read_bytes().decode()
-    about = json.loads(text)
+    about = json.loads(text := (folder / "export.json").read_bytes().decode())
     need(json.dumps(about, ensure_ascii=False, indent=1) + "\n" == text, "export.json was changed · 导出说明被改动")
     need(about["format"] == "whistle-export/1", "not of the form whistle-export/1 · 不是本格式的导出")
     wanted = {each.partition(b"\n")[0].decode() for each in (given, since) if each}
@@ -275,7 +274,7 @@ def check_proof(proof, entry, keys):
     need(named and 0 < int(sequence) <= size, "the entry names another place than the proof · 条目与证明的位置不符")
     hashes = [base64_of(line, "a hash of the proof") for line in lines[1:]]
     leaf = sha256(b"\0" + entry.read_bytes()).digest()
-    found = roots_through(int(sequence) - 1, size - 1, leaf, hashes)[1]
+    _, found = roots_through(int(sequence) - 1, size - 1, leaf, hashes)
     need(found == root, "the entry is not in the tree of this checkpoint: changed · 条目不在检查点的树中")
     print(f"{stream.decode()} event {int(sequence)} is as sealed in {origin} at {size}. 与签名一致。")
 
@@ -293,7 +292,8 @@ def main():
         files = (each and each.read_bytes() for each in (given.checkpoint, given.since))
         check_proof(given.what, given.entry, keys) if given.entry else check_export(given.what, keys, *files)
     except (Bad, OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
-        sys.exit(f"NOT PROVED · 验证未通过: {'' if isinstance(error, Bad) else type(error).__name__} {error}")
+        said = "".join(each if each.isprintable() else "?" for each in f"{type(error).__name__}: {error}")
+        sys.exit(f"NOT PROVED · 验证未通过: {said.removeprefix('Bad: ')}")
 
 if __name__ == "__main__":
     main()

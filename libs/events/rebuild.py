@@ -22,6 +22,7 @@ from libs.events.projection import COUNT_PARKED
 from libs.events.readmodel import (
     GENERATIONS_SCHEMA,
     LOCK_POINTER,
+    Connection,
     Pool,
     ReadModel,
     asking,
@@ -99,10 +100,13 @@ class Rebuild:
         self._credentials = credentials
         self._together = together
 
-    async def run(self, on_progress: OnProgress, *, accept_differences: bool = False) -> Report:
+    async def run(
+        self, on_progress: OnProgress, *, accept_differences: bool = False, only_compare: bool = False
+    ) -> Report:
         """Build, compare, switch.  Raises RebuildRefused, above all when another rebuild runs, and LogUnavailable.
 
         Where old and new differ, nothing is switched unless *accept_differences* (the code has changed on purpose).
+        With *only_compare* nothing is in any case, and what was built is thrown away.
         """
         async with self._alone():
             await self._drop(UNFINISHED_GENERATIONS)
@@ -110,6 +114,10 @@ class Rebuild:
                 generation = await new_generation(connection, self._model)
             filling = await self._filling(generation)
             events = await self._fill(filling, on_progress)
+            if only_compare:
+                report = await self._compared(filling, events)
+                await self._drop(UNFINISHED_GENERATIONS)
+                return report
             report = await self._switch(filling, events, accept_differences=accept_differences)
             await self._drop(STALE_GENERATIONS, GENERATIONS_KEPT - 1)
         return report
@@ -210,16 +218,27 @@ class Rebuild:
                 on_progress(Progress(start + len(part), len(behind)))
         return done
 
+    async def _compared(self, filling: Filling, events: int) -> Report:
+        async with self._pool.acquire() as connection, connection.transaction():
+            report, _ = await self._compare(connection, filling, events)
+        return report
+
+    async def _compare(
+        self, connection: Connection, filling: Filling, events: int
+    ) -> tuple[Report, dict[str, str]]:
+        """Level and beside each other, and nobody writes until the transaction ends; with the schemas' names."""
+        await connection.execute(UNHURRIED)
+        await connection.execute(LOCK_POINTER, self._model.lock_key)  # from here on nobody writes
+        active = int(await connection.fetchval(ACTIVE_GENERATION.format(service=self._model.service)))
+        pair = Generations(active, filling.generation)
+        names = pair.schemas(self._model)
+        await filling.level(connection, names)
+        return await compare(connection, self._model, pair, events), names
+
     async def _switch(self, filling: Filling, events: int, *, accept_differences: bool) -> Report:
         service = self._model.service
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute(UNHURRIED)
-            await connection.execute(LOCK_POINTER, self._model.lock_key)  # from here on nobody writes
-            active = int(await connection.fetchval(ACTIVE_GENERATION.format(service=service)))
-            pair = Generations(active, filling.generation)
-            names = pair.schemas(self._model)
-            await filling.level(connection, names)
-            report = await compare(connection, self._model, pair, events)
+            report, names = await self._compare(connection, filling, events)
             if accept_differences or not report.differs:
                 await connection.execute(KEEP_PARKED_POSITIONS.format(**names))
                 await connection.execute(KEEP_PARKED.format(**names))

@@ -1,13 +1,14 @@
 """The process that rebuilds one service's read models: `python -m services.<name>.rebuild [--accept-differences]`.
 
-With `--back` it goes back to the generation before.  With `--part` it does its share of another one's rebuild.
+With `--back` it goes back to the generation before.  With `--compare` it switches nothing, and drops what it built.
+With `--part` it does its share of another one's rebuild.
 
 It writes one JSON line for each step to stdout, logs to stderr:
 
     {"progress": {"position": 5000, "last_position": 283893}}
     {"report": {"service": "evaluation", "switched": true, "tables": [...], ...}}
 
-or, at last, {"refused": "why"}. It ends with 0 when it switched, with 1 when the old read models go on.
+or, at last, {"refused": "why"}. It ends with 0 when it switched, or compared and found nothing; with 1 otherwise.
 """
 
 import argparse
@@ -61,7 +62,8 @@ def main(model: ReadModel) -> None:
         telemetry.stop()
     if report is not None:
         _tell({"report": {**asdict(report), "differs": report.differs}})
-        sys.exit(0 if report.switched else EXIT_NOT_SWITCHED)
+        good = not report.differs if asked.compare else report.switched
+        sys.exit(0 if good else EXIT_NOT_SWITCHED)
 
 
 Work = Callable[[Rebuild], Awaitable[Report | None]]
@@ -73,6 +75,7 @@ def _asked(model: ReadModel) -> argparse.Namespace:
         "--accept-differences", action="store_true", help="switch although old and new differ"
     )
     parser.add_argument("--back", action="store_true", help="go back to the generation before")
+    parser.add_argument("--compare", action="store_true", help="compare, and switch nothing")
     parser.add_argument("--part", type=Part.parse, help="do this share of another process' rebuild")
     parser.add_argument("--generation", type=int, help="of a part: the tables that it fills")
     parser.add_argument("--last", type=int, help="of a part: the position that it reads up to")
@@ -90,7 +93,8 @@ def _work_of(asked: argparse.Namespace) -> Work:
         return part
     if asked.back:
         return lambda rebuild: rebuild.back(_tell_progress, accept_differences=accept)
-    return lambda rebuild: rebuild.run(_tell_progress, accept_differences=accept)
+    compare: bool = asked.compare
+    return lambda rebuild: rebuild.run(_tell_progress, accept_differences=accept, only_compare=compare)
 
 
 async def _rebuild(model: ReadModel, settings: RebuildSettings, work: Work) -> Report | None:

@@ -333,6 +333,22 @@ def test_an_export_cannot_claim_to_be_more_than_it_is(copy: Callable[[str], Path
         assert not verdict(folder).holds
 
 
+def test_what_describes_no_stream_is_refused(copy: Callable[[str], Path]) -> None:
+    folder = copy("case")
+    file = folder / "export.json"
+    was = about_of(file.read_bytes())
+    [part] = was.parts
+    for wrong in (
+        part._replace(events=-1), part._replace(events=1 << 80), part._replace(size=1 << 80),
+        part._replace(stream="../CASES"), part._replace(stream="CASES/../CASES"), part._replace(origin="\x1b[2J/CASES"),
+    ):  # fmt: skip
+        file.write_bytes(type(was)(was.asked, (wrong,)).encode())
+        found = verdict(folder)
+        assert not found.holds
+        assert str(found.ours).isprintable()
+        assert str(found.theirs).isprintable()
+
+
 async def test_an_event_of_a_case_cannot_be_passed_over(city: City, tmp_path: Path) -> None:
     """Whoever has the files can make a proof without an event: then the versions of the case have a gap."""
     mine = [each.leaf for each in city.events[CASES] if city.cases[2] in each.leaf.subject]

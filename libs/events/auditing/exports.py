@@ -32,6 +32,8 @@ HASHES: Final = "hashes.txt"
 CHECKPOINT: Final = "checkpoint"
 SINCE: Final = "since.txt"
 ABOUT_BYTES_MAX: Final = 100_000
+SIZE_MAX: Final = 1 << 62
+"""Events of a tree; a larger one is nobody's."""
 JSON: Final = b"json"
 BASE64: Final = b"base64"
 _WRAPPED: Final = (b'{"base64":"', b'"}')
@@ -84,9 +86,20 @@ def about_of(content: bytes) -> About:
         reason = str(error) or type(error).__name__
         raise ExportBroken(f"{ABOUT} was cut or changed: {reason} · 导出说明被截断或改动") from error
     for part in about.parts:
-        if not part.stream.isalnum() or not part.stream.isascii():
-            raise ExportBroken(f"{ABOUT} names the stream {part.stream!r} · 流名称无效")
+        if not _is_sound(part):
+            raise ExportBroken(f"{ABOUT} does not describe a stream: {tuple(part)!r} · 流的说明无效")
     return about
+
+
+def _is_sound(part: Part) -> bool:
+    texts, numbers = (part.stream, part.origin), (part.size, part.events)
+    return (
+        all(isinstance(each, str) and each.isprintable() for each in texts)
+        and all(type(each) is int for each in numbers)
+        and all(0 <= each <= SIZE_MAX for each in numbers)
+        and part.stream.isalnum()
+        and part.stream.isascii()
+    )
 
 
 def event_line(payload: bytes) -> tuple[bytes, bytes]:

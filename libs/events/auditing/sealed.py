@@ -186,17 +186,11 @@ class _Checking:
 
     async def _contents(self) -> AsyncIterator[tuple[Stretch, bytes]]:
         """The files that together hold each event, in order.  Raises ArchiveBroken."""
-        archive, wanted, attempts = self._archive, 1, 0
+        wanted = 1
         while wanted <= self.size:
-            holding = [each for each in archive.stretches if each.first <= wanted <= each.last]
-            content = await archive.store.get(archive.path(holding[-1].path())) if holding else None
-            if content is not None:
-                yield holding[-1], content
-                wanted, attempts = holding[-1].last + 1, 0
-            elif (attempts := attempts + 1) > READ_AGAIN_MAX:
-                raise ArchiveBroken(f"event {wanted} of {archive.stream} is in no sealed file · 文件缺失")
-            else:
-                await archive.refresh()
+            stretch, content = await self._archive.holding(wanted)
+            yield stretch, content
+            wanted = stretch.last + 1
 
     async def _take(self, stretch: Stretch, content: bytes) -> None:
         known = self._peaks.size - stretch.first + 1  # files may overlap

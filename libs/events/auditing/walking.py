@@ -12,7 +12,10 @@ class Differs(Exception):
 
     def __init__(self, stream: str, reason: str, sequence: int | None = None, subject: str = "") -> None:
         named = f" event {sequence}" if sequence is not None else ""
-        super().__init__(f"{stream}{named}{f' ({subject})' if subject else ''}: {reason}")
+        shown = (
+            f" ({ascii(subject)[1:-1]})" if subject else ""
+        )  # whoever changed it may steer terminals with it
+        super().__init__(f"{stream}{named}{shown}: {reason}")
         self.stream = stream
         self.reason = reason
         self.sequence = sequence
