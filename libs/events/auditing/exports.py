@@ -94,7 +94,7 @@ def about_of(content: bytes) -> About:
 def _is_sound(part: Part) -> bool:
     texts, numbers = (part.stream, part.origin), (part.size, part.events)
     return (
-        all(isinstance(each, str) and each.isprintable() for each in texts)
+        all(type(each) is str and each.isprintable() for each in texts)
         and all(type(each) is int for each in numbers)
         and all(0 <= each <= SIZE_MAX for each in numbers)
         and part.stream.isalnum()
