@@ -406,7 +406,16 @@ async def test_a_right_that_was_loosened_is_found() -> None:
 
 
 FILLS: Final = (
-    *("case.>", "policy.>", "notice.>", "person.*.*.*", "$KV.KEYS.*.*", "$KV.RECEIVERS.*.*", "$O.PHOTOS.*.*", "$JS.API.INFO"),
+    *(
+        "case.>",
+        "policy.>",
+        "notice.>",
+        "person.*.*.*",
+        "$KV.KEYS.*.*",
+        "$KV.RECEIVERS.*.*",
+        "$O.PHOTOS.*.*",
+        "$JS.API.INFO",
+    ),
     *(
         f"$JS.API.{call}.{stream}"
         for stream in (*SEALED, "KV_KEYS", "KV_RECEIVERS", "OBJ_PHOTOS")
