@@ -36,6 +36,7 @@ COMMANDS = (
     ("room", "cli.commands.room", "Rooms that history is played to · 回放房间"),
     ("rebuild", "cli.commands.rebuild", "Build read models anew from the log · 由事件重建读模型"),
     ("parked", "cli.commands.parked", "Cases that a service could not go on with · 被搁置的案件"),
+    ("backup", "cli.commands.backup", "Copy all that a restore needs · 备份"),
     ("restore", "cli.commands.restore", "Fill an empty log from a backup · 从备份恢复"),
     ("timers", "cli.commands.timers", "Deadlines that stand on the server · 时限定时"),
     ("department", "cli.commands.department", "Departments' keys on the bus · 部门接入密钥"),

@@ -1,15 +1,19 @@
 """What stands at a place, a backup's or a ledger's own, and whose signature it bears."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 from cli.backup.manifest import Manifest, manifest_in
-from libs.events.errors import RestoreRefused
+from libs.events.errors import BackupRefused
 from libs.events.ledger.archive import Archive, ArchiveBroken
 from libs.events.ledger.notes import Checkpoint, Note, NoteInvalid, Verifier, checked
 from libs.events.storage import FileStore
 from libs.events.streams import LEDGER_STREAMS
 from libs.events.subjects import CASES
+
+PUBLIC_KEY: Final = "key.pub"
+"""The ledger's, beside its files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Tree:
     archive: Archive
     note: Note
     checkpoint: Checkpoint
+    unsigned: int = 0
+    """Events sealed behind the checkpoint that are taken too."""
 
     @property
     def stream(self) -> str:
@@ -27,8 +33,13 @@ class Tree:
 
     @property
     def size(self) -> int:
-        """How many events."""
-        return self.checkpoint.size
+        """How many events are taken."""
+        return self.checkpoint.size + self.unsigned
+
+    @property
+    def behind(self) -> int:
+        """Events sealed behind the checkpoint, which a ledger that was stopped had not signed yet."""
+        return max(0, self.archive.size - self.checkpoint.size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +64,26 @@ class Holding:
         return {tree.stream: tree.size for tree in self.trees}
 
 
-async def holding_at(store: FileStore, key: Verifier | None) -> Holding:
-    """What stands there.  Raises RestoreRefused, NoteInvalid or ArchiveBroken with what is wrong, StoreUnavailable."""
+async def holding_at(store: FileStore, key: Verifier | None, *, unsigned: bool = False) -> Holding:
+    """What stands there; with *unsigned* also what is sealed behind the newest checkpoints of a ledger's own store.
+
+    Raises BackupRefused, NoteInvalid or ArchiveBroken with what is wrong, StoreUnavailable.
+    """
     manifest = await manifest_in(store)
-    verifier = key or (Verifier.of(manifest.key) if manifest else None)
+    beside = await store.get(PUBLIC_KEY)
+    verifier = key or (Verifier.of(beside.decode(errors="replace")) if beside else None)
     if verifier is None:
-        raise RestoreRefused("nothing here says whose key signed: give it with --key · 请用 --key 指定公钥")
+        raise BackupRefused("nothing here says whose key signed: give it with --key · 请用 --key 指定公钥")
     trees = await _trees(store, verifier, manifest)
+    if unsigned:
+        trees = [replace(tree, unsigned=tree.behind) for tree in trees]
     if not any(tree.stream == CASES for tree in trees):
-        raise RestoreRefused(
+        raise BackupRefused(
             f"no signed checkpoint of {CASES} stands there: nothing to restore · 没有可恢复的备份"
         )
     origins = {tree.checkpoint.origin.rpartition("/")[0] for tree in trees}
     if len(origins) > 1:
-        raise RestoreRefused(
+        raise BackupRefused(
             f"the files are of several deployments: {', '.join(sorted(origins))} · 文件来自不同系统"
         )
     return Holding(store, tuple(trees), verifier, key is not None, manifest)
@@ -79,12 +96,12 @@ async def _trees(store: FileStore, key: Verifier, manifest: Manifest | None) -> 
     trees: list[Tree] = []
     for said in manifest.trees:
         if said.stream not in LEDGER_STREAMS:
-            raise RestoreRefused(
+            raise BackupRefused(
                 f"this version knows no stream {said.stream}: use the one that made it · 版本不符"
             )
         tree = await newest(store, said.stream, key, said.size)
         if tree is None:
-            raise RestoreRefused(
+            raise BackupRefused(
                 f"the backup is to hold {said.size} events of {said.stream}, for which no signed checkpoint is there: "
                 "it was cut short, or says more than it has · 备份不完整"
             )

@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from libs.events.errors import RestoreRefused
+from libs.events.errors import BackupRefused
 from libs.events.storage import FileStore
 
 NAME: Final = "backup.json"
@@ -36,8 +36,6 @@ class Manifest(_Said):
 
     format: Literal["whistle-backup/1"] = FORMAT
     made_at: AwareDatetime
-    key: str
-    """The public key of the ledger that signed, as it was said to whoever made the backup."""
     trees: tuple[SaidTree, ...]
     pictures: SaidList | None = None
     """Those that facts name; None where none were reached yet."""
@@ -45,12 +43,10 @@ class Manifest(_Said):
     """When they were looked at."""
     buckets: dict[str, SaidList] = Field(default_factory=dict)
     """By the name of the bucket."""
-    handled: dict[str, int] = Field(default_factory=dict)
-    """By service: up to which event of CASES all is done that it asks for, with what came of it in these files."""
 
 
 async def manifest_in(store: FileStore) -> Manifest | None:
-    """What stands there; None where no backup was made.  Raises RestoreRefused for what cannot be read."""
+    """What stands there; None where no backup was made.  Raises BackupRefused for what cannot be read."""
     content = await store.get(NAME)
     if content is None:
         return None
@@ -59,6 +55,6 @@ async def manifest_in(store: FileStore) -> Manifest | None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(map(str, first["loc"])) or "as a whole"
-        raise RestoreRefused(
+        raise BackupRefused(
             f"{NAME} is no list of a backup ({where}: {first['msg']}): it was cut or changed · 备份清单已损坏"
         ) from error

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from cli.backup.holding import Tree
-from libs.events.errors import RestoreRefused
+from libs.events.errors import BackupRefused
 from libs.events.ledger.archive import Archive, opened
 from libs.events.ledger.growing import Growing, growing
 from libs.events.ledger.stretches import Sealed, Stretch
@@ -14,7 +14,7 @@ class Regrowing:
     """The files of one tree as they grow again.  Open it with `regrowing`."""
 
     def __init__(self, archive: Archive, grown: Growing, tree: Tree) -> None:
-        self._archive = archive
+        self.archive = archive
         self._grown = grown
         self._tree = tree
 
@@ -27,25 +27,26 @@ class Regrowing:
             await self._grown.seal(missing)
 
     async def finish(self) -> None:
-        """Lay down the checkpoints.  Raises RestoreRefused when the files there are of another tree."""
-        if (self._grown.size, self._grown.root()) != (self._tree.size, self._tree.checkpoint.root):
-            raise RestoreRefused(
+        """Lay down the checkpoints.  Raises BackupRefused when the files there are of another tree."""
+        signed = self._tree.checkpoint
+        if self._grown.size != self._tree.size or await self.archive.root(signed.size) != signed.root:
+            raise BackupRefused(
                 f"the ledger's store holds other events of {self._tree.stream} than the backup:"
                 " move it away · 账本文件与备份不符"
             )
         source = self._tree.archive
         for size in await source.checkpoint_sizes():
-            content = await source.store.get(source.checkpoint_path(size)) if size < self._tree.size else None
+            content = await source.store.get(source.checkpoint_path(size)) if size < signed.size else None
             if content is not None:
-                await self._archive.store.put(self._archive.checkpoint_path(size), content)
-        await self._grown.keep(self._tree.note, self._tree.size)
+                await self.archive.store.put(self.archive.checkpoint_path(size), content)
+        await self._grown.keep(self._tree.note, signed.size)
 
 
 async def regrowing(store: FileStore, tree: Tree) -> Regrowing:
-    """Goes on where the files in *store* end.  Raises RestoreRefused where they have gone further than the backup."""
+    """Goes on where the files in *store* end.  Raises BackupRefused where they have gone further than the backup."""
     archive = await opened(store, tree.stream, tree.checkpoint.origin)
     if archive.size > tree.size:
-        raise RestoreRefused(
+        raise BackupRefused(
             f"the ledger's store holds {archive.size - tree.size} events of {tree.stream} more than what is to be"
             " restored: restore from it, or move it away · 账本文件比备份更新，请改用账本恢复"
         )

@@ -1,20 +1,23 @@
 """The order of a restore: nothing is written anywhere before all of it is known to be whole."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from cli.backup.checking import OnStep, check_all
-from cli.backup.holding import Holding, Tree
+from cli.backup.extras import BUCKETS, check_pictures, restore_bucket, restore_pictures, values_of
+from cli.backup.holding import PUBLIC_KEY, Holding, Tree
 from cli.backup.regrowing import Regrowing, regrowing
 from cli.backup.target import Target, filling
 from libs.events import streams
-from libs.events.errors import RestoreRefused
+from libs.events.errors import BackupRefused
 from libs.events.jetstream import JetStream
 from libs.events.ledger.merkle import Peaks
 from libs.events.ledger.stretches import Sealed, Stretch, unpacked
 from libs.events.restoring import Restoring
 from libs.events.storage import FileStore
+from libs.events.subjects import PHOTOS, bucket_stream, object_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +33,64 @@ class Restored:
 async def restore(
     holding: Holding, target: Target, ledger: FileStore | None, replicas: int, on_step: OnStep
 ) -> Restored:
-    """Fill an empty log with all of *holding*, and the store of the ledger, unless that is what is restored from.
+    """Fill an empty log with all of *holding*; and the ledger's store, None where that is what is restored from.
 
-    Raises RestoreRefused, ArchiveBroken or StretchBroken with the reason; then nothing is half restored that could be
+    Raises BackupRefused, ArchiveBroken or StretchBroken with the reason; then nothing is half restored that could be
     taken for whole: run again, it goes on where it was.
     """
+    for tree in holding.trees:
+        if ledger is None and tree.archive.size > tree.size:
+            raise BackupRefused(
+                f"the ledger's store holds {tree.archive.size - tree.size} events of {tree.stream} that were sealed,"
+                " but not signed any more: --unsigned restores them too · 另有已封存但未签名的事件，请使用 --unsigned"
+            )
     await check_all(holding, on_step)
+    await check_extras(holding, target.master, on_step)
     async with filling(target) as jetstream:
-        return await _fill(holding, jetstream, ledger, replicas, on_step)
+        restoring = Restoring(jetstream, streams.evidence(replicas))
+        found = await _found(restoring, holding)
+        regrown = {tree.stream: await regrowing(ledger, tree) for tree in holding.trees} if ledger else {}
+        created = await restoring.begin()
+        await _fill(holding, restoring, found, regrown, on_step)
+        await _extras(holding, jetstream, target.master, replicas, on_step)
+        for tree in holding.trees:  # the ledger knows then that this is the log that it sealed
+            archive = regrown[tree.stream].archive if ledger else tree.archive
+            await archive.keep_created(created[tree.stream])
+        if ledger:
+            await ledger.create(PUBLIC_KEY, f"{holding.key}\n".encode())
+        await restoring.finish(holding.sizes())
+    return Restored(holding.sizes(), found)
 
 
-async def _fill(
-    holding: Holding, jetstream: JetStream, ledger: FileStore | None, replicas: int, on_step: OnStep
-) -> Restored:
-    restoring = Restoring(jetstream, streams.evidence(replicas))
+async def check_extras(holding: Holding, master: Path, on_step: OnStep) -> None:
+    """Raises BackupRefused or VaultInconsistent for a picture or a key that could not be restored."""
+    if holding.manifest is None:
+        return
+    if holding.manifest.pictures:
+        await check_pictures(holding.store, holding.manifest.pictures, on_step)
+    for said in holding.manifest.buckets.values():
+        await values_of(holding.store, said, master)
+
+
+async def _found(restoring: Restoring, holding: Holding) -> dict[str, int]:
     found = await restoring.look()
     for name, count in found.items():
         size = holding.sizes().get(name, 0)
         if count > size:
-            raise RestoreRefused(
+            raise BackupRefused(
                 f"{name} holds {count} events already, the backup {size}: the restore of another backup was stopped;"
                 " begin with new servers · 已有其他备份的部分恢复"
             )
-    regrown = {tree.stream: await regrowing(ledger, tree) for tree in holding.trees} if ledger else {}
-    await restoring.begin()
+    return found
+
+
+async def _fill(
+    holding: Holding,
+    restoring: Restoring,
+    found: dict[str, int],
+    regrown: Mapping[str, Regrowing],
+    on_step: OnStep,
+) -> None:
     total, before = sum(holding.sizes().values()), 0
     for tree in holding.trees:
 
@@ -62,8 +99,20 @@ async def _fill(
 
         await _Filling(restoring, tree, found[tree.stream], regrown.get(tree.stream)).run(done)
         before += tree.size
-    await restoring.finish(holding.sizes())
-    return Restored(holding.sizes(), found)
+
+
+async def _extras(
+    holding: Holding, jetstream: JetStream, master: Path, replicas: int, on_step: OnStep
+) -> None:
+    if holding.manifest is None:
+        return
+    kept = {object_stream(PHOTOS), *map(bucket_stream, BUCKETS)}
+    wanted = [each for each in streams.log_streams(replicas) if each.name in kept]
+    await streams.ensure(jetstream, wanted)
+    if holding.manifest.pictures:
+        await restore_pictures(holding.store, holding.manifest.pictures, jetstream, on_step)
+    for bucket, said in holding.manifest.buckets.items():
+        await restore_bucket(holding.store, said, jetstream, bucket, master)
 
 
 class _Filling:
@@ -84,12 +133,12 @@ class _Filling:
             wanted = [each for each in events if peaks.size < each.leaf.sequence <= tree.size]
             for each in wanted:
                 peaks.push(each.leaf.hash())
+                if peaks.size == tree.checkpoint.size and peaks.root() != tree.checkpoint.root:
+                    raise BackupRefused(  # since it was checked
+                        f"the files of {tree.stream} were changed meanwhile: begin with new servers · 文件被改动"
+                    )
             await self._write(stretch, content, events, wanted)
             done(peaks.size)
-        if peaks.root() != tree.checkpoint.root:  # a file was changed since it was checked
-            raise RestoreRefused(
-                f"the files of {tree.stream} were changed meanwhile: begin with new servers · 文件被改动"
-            )
         if self._regrown:
             await self._regrown.finish()
 

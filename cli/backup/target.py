@@ -33,10 +33,12 @@ class Target:
     """Where to restore to."""
 
     home: Path
+    master: Path
+    """The file with the master key of the vault, for which a backup seals secrets."""
     nats_url: str = ""
     """Somebody else's servers; empty: our own, in `home`."""
     secrets_folder: Path | None = None
-    """With the password of `restorer` on somebody else's."""
+    """With the password of `restorer` on somebody else's; None: in `home`."""
     postgres_dsn: str = ""
     """Administrator of a database whose read models are of the log that was lost; empty: our own, if there is one."""
 

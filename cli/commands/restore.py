@@ -3,7 +3,6 @@
 import asyncio
 import os
 import time
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -11,20 +10,25 @@ from rich.console import Console
 
 from cli.backup.checking import check_all
 from cli.backup.holding import Holding, holding_at
+from cli.backup.places import (
+    key_of,
+    ledger_location,
+    master_file,
+    own_key,
+    same_place,
+    secrets_folder,
+    store_of,
+)
+from cli.backup.restoring import check_extras
 from cli.backup.restoring import restore as fill
 from cli.backup.showing import progress
 from cli.backup.target import Target
-from cli.embedded.errors import StackError
 from cli.output import Column, JsonOption, console, print_json, quiet_logs, table
-from cli.stack.ledger_key import LEDGER_KEY
 from cli.stack.provision import stream_replicas
 from cli.stack.state import whistle_home
 from cli.stopping import EXIT_INTERRUPTED, until_told_to_stop
-from libs.events.ledger.notes import NoteInvalid, Signer, Verifier
-from libs.events.settings import read
-from libs.events.storage import FileStore, S3Settings, store_at
+from libs.events.ledger.notes import Verifier
 
-KEY_CHARACTERS_MAX: Final = 1_000
 COLUMNS: Final = (
     Column("stream", "事件流"),
     Column("events", "事件数", right=True),
@@ -53,13 +57,19 @@ def restore(
     check: Annotated[
         bool, typer.Option("--check", help="look whether all is whole, write nothing · 仅校验")
     ] = False,
+    unsigned: Annotated[
+        bool,
+        typer.Option(
+            "--unsigned", help="also what a ledger that died had sealed, and not signed yet · 含未签名部分"
+        ),
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Fill an empty log from a backup that is seen to be whole; may be stopped and run again · 从备份恢复."""
     quiet_logs()
-    verifier = _key(key) if key else _own_key()
+    verifier = key_of(key) if key else own_key()
     began = time.monotonic()
-    work = _checked(location, verifier) if check else _restored(location, verifier)
+    work = _work(location, verifier, unsigned=unsigned, check=check)
     try:
         holding, report = asyncio.run(until_told_to_stop(work))
     except asyncio.CancelledError:
@@ -71,71 +81,32 @@ def restore(
         _print(holding, report, console())
 
 
-async def _checked(location: str, key: Verifier | None) -> tuple[Holding, dict[str, Any]]:
-    holding = await holding_at(_store(location), key)
+async def _work(
+    location: str, key: Verifier | None, *, unsigned: bool, check: bool
+) -> tuple[Holding, dict[str, Any]]:
+    target = _target()
+    holding = await holding_at(store_of(location), key, unsigned=unsigned)
     with progress(console(stderr=True)) as on_step:
-        await check_all(holding, on_step)
-    return holding, _report(holding, written=False)
+        if check:
+            await check_all(holding, on_step)
+            await check_extras(holding, target.master, on_step)
+        else:
+            own = ledger_location(target.home)
+            ledger = None if same_place(own, location) else store_of(own)
+            await fill(holding, target, ledger, stream_replicas(), on_step)
+    return holding, _report(holding, written=not check)
 
 
-async def _restored(location: str, key: Verifier | None) -> tuple[Holding, dict[str, Any]]:
-    target = target_of_environment()
-    holding = await holding_at(_store(location), key)
-    with progress(console(stderr=True)) as on_step:
-        await fill(holding, target, _ledger_store(target.home, location), stream_replicas(), on_step)
-    return holding, _report(holding, written=True)
-
-
-def target_of_environment() -> Target:
+def _target() -> Target:
     """Where the environment says that the log is: somebody else's servers, or our own in the data folder."""
-    secrets = os.environ.get("WHISTLE_SECRETS_DIR")
+    home = whistle_home()
     return Target(
-        home=whistle_home(),
+        home=home,
+        master=master_file(home),
         nats_url=os.environ.get("WHISTLE_NATS_URL", ""),
-        secrets_folder=Path(secrets) if secrets else None,
+        secrets_folder=secrets_folder(home),
         postgres_dsn=os.environ.get("WHISTLE_POSTGRES_DSN", ""),
     )
-
-
-def _store(location: str) -> FileStore:
-    try:
-        return store_at(location, read(S3Settings))
-    except ValueError as error:
-        raise typer.BadParameter(f"{location}: {error}", param_hint="LOCATION") from error
-
-
-def _ledger_store(home: Path, location: str) -> FileStore | None:
-    """Where the ledger keeps its files; None where that is the very place that is restored from."""
-    own = os.environ.get("WHISTLE_LEDGER_STORE") or str(home / "ledger")
-    if own.rstrip("/") == location.rstrip("/") or (
-        "://" not in own + location and Path(own).resolve() == Path(location).resolve()
-    ):
-        return None
-    return _store(own)
-
-
-def _key(given: str) -> Verifier:
-    try:
-        file = Path(given)
-        text = (
-            file.read_text(encoding="utf-8")[:KEY_CHARACTERS_MAX]
-            if "+" not in given and file.exists()
-            else given
-        )
-        return Verifier.of(text)
-    except (OSError, UnicodeDecodeError, NoteInvalid) as error:
-        raise typer.BadParameter(str(error), param_hint="--key") from error
-
-
-def _own_key() -> Verifier | None:
-    """That of the ledger whose secret lies on this machine, if one does."""
-    file = (target_of_environment().secrets_folder or whistle_home() / "secrets") / LEDGER_KEY
-    if not file.exists():
-        return None
-    try:
-        return Signer.of(file.read_text(encoding="ascii")).verifier
-    except (OSError, UnicodeDecodeError, NoteInvalid) as error:
-        raise StackError(f"{file}: {error}") from error
 
 
 def _report(holding: Holding, *, written: bool) -> dict[str, Any]:
@@ -145,7 +116,13 @@ def _report(holding: Holding, *, written: bool) -> dict[str, Any]:
         "key": str(holding.key),
         "key_was_given": holding.is_vouched,
         "streams": {
-            tree.stream: {"events": tree.size, "root": tree.checkpoint.root.hex()} for tree in holding.trees
+            tree.stream: {
+                "events": tree.size,
+                "signed": tree.checkpoint.size,
+                "root": tree.checkpoint.root.hex(),
+                "left_out": tree.archive.size - tree.size if holding.manifest is None else 0,
+            }
+            for tree in holding.trees
         },
     }
 

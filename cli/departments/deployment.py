@@ -19,12 +19,20 @@ def variable(user: str) -> str:
     return "WHISTLE_PASSWORD_" + "".join(c if c.isalnum() else "_" for c in user).upper()
 
 
-def render(departments: Keys, sensors: Sequence[str] = (), rooms: Sequence[str] = ()) -> str:
-    """The accounts file; raises ValueError if two users would have one password, since their names are too alike."""
+def render(
+    departments: Keys, sensors: Sequence[str] = (), rooms: Sequence[str] = (), *, restoring: bool = False
+) -> str:
+    """The accounts file, with whoever fills an empty log only when *restoring*.
+
+    Raises ValueError if two users would have one password, since their names are too alike.
+    """
     users: dict[str, str] = {}
     in_rooms = (user.name for room in rooms for user in room_users(room))
     for user in (*user_names(), *map(sensor_user, sensors), *in_rooms):
         other = users.setdefault(variable(user), user)
         if other != user:
             raise ValueError(f"{other!r} and {user!r} differ only in case or punctuation: rename one")
-    return HEAD + render_accounts(departments, lambda user: f"${variable(user)}", sensors, rooms)
+    accounts = render_accounts(
+        departments, lambda user: f"${variable(user)}", sensors, rooms, restoring=restoring
+    )
+    return HEAD + accounts

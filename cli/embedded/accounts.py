@@ -259,7 +259,19 @@ def _tools_and_people() -> tuple[User, ...]:
             denied=_FOREIGN_CONSUMERS,
         ),
         _user("keys", "$KV.KEYS.*.*", "$JS.API.INFO", *_reads(KEYS_BUCKET)),
+        _backup(),
         _user("breakglass", "$JS.API.>"),
+    )
+
+
+def _backup() -> User:
+    # Copies what is truth and not sealed; the events themselves it takes from the ledger's files.
+    kept = (object_stream(PHOTOS), KEYS_BUCKET, RECEIVERS_BUCKET)
+    return _user(
+        "backup",
+        "$JS.API.INFO",
+        *(f"$JS.API.STREAM.INFO.{stream}" for stream in (*LEDGER_STREAMS, *kept)),
+        *(right for stream in kept for right in _reads(stream)),
     )
 
 
@@ -276,11 +288,6 @@ def _restorer() -> User:
         *(f"$JS.API.STREAM.{call}.{stream}" for stream in made for call in ("CREATE", "INFO")),
         *(f"$JS.API.STREAM.UPDATE.{each.name}" for each in streams),
         *(right for stream in made for right in _reads(stream)),
-        *(
-            f"$JS.API.CONSUMER.{call}.CASES.{name}"
-            for name in CONSUMING_SERVICES
-            for call in ("CREATE", "INFO", "RESET")
-        ),
     )
 
 

@@ -19,7 +19,7 @@ WhistleError
 ├── VaultBackupInvalid  a backup of the vault is not whole, or must not take this vault's place
 ├── StoreUnavailable    a store of files did not give a definite answer in time: try again later
 ├── NotAName            a file cannot be called so
-├── RestoreRefused      a log cannot be restored from these files, or into this log
+├── BackupRefused       a backup cannot be made there, or a log not be restored from it
 ├── AskRefused          dispatch refused what a department asked for
 ├── NotYet              a past was asked for that is none: it lies ahead
 ├── PastTooLong         a past was asked for that holds more than is read for one question
@@ -152,8 +152,8 @@ class NotAName(WhistleError):
         self.reason = reason
 
 
-class RestoreRefused(WhistleError):
-    """A log cannot be restored from these files, or into this log; the message says why and what to do."""
+class BackupRefused(WhistleError):
+    """A backup cannot be made there, or a log not be restored from it; the message says why and what to do."""
 
 
 class AskRefused(WhistleError):

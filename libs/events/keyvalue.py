@@ -92,6 +92,22 @@ class KeyValue:
         middle = len(prefixes) // 2
         return (*await self.below(*prefixes[:middle]), *await self.below(*prefixes[middle:]))
 
+    async def all(self) -> tuple[Value, ...]:
+        """The values of all keys that were not deleted, from any replica.  Raises LogUnavailable."""
+        found: dict[str, Value] = {}
+        position = 0
+        try:
+            while messages := (
+                await self._jetstream.stretch(self._stream, ">", position + 1, KEYS_MAX)
+            ).messages:
+                for each in messages:
+                    key = each.subject.removeprefix(self._prefix)
+                    found[key] = Value(key, each.payload, each.sequence)
+                position = messages[-1].sequence
+        except Unknown as error:
+            raise as_library_error(error) from error
+        return tuple(each for each in found.values() if each.payload)
+
     async def _page(self, prefixes: tuple[str, ...]) -> Page:
         filters = [f"{self._prefix}{prefix}.*" for prefix in prefixes]
         try:

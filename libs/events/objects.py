@@ -35,6 +35,7 @@ CHUNK_BYTES: Final = 128 * 1024
 OBJECT_BYTES_MAX: Final = (BATCH_MESSAGES_MAX - 1) * CHUNK_BYTES
 ELSEWHERE: Final = "elsewhere"
 """Among the options of an object, which are free: that there are no parts of it here."""
+PAGE_OBJECTS: Final = 1_000
 _FULL: Final = frozenset({Code.STREAM_FULL, Code.STORAGE_FULL})
 
 
@@ -106,6 +107,35 @@ class Objects:
         said = self._said(name, content, media_type, metadata)
         said |= {"nuid": uuid4().hex, "chunks": 0, "options": {ELSEWHERE: True}}
         return await self._write([self._saying(said, 0)])
+
+    async def mention_again(self, known: Object) -> Put:
+        """Say anew of an object whose name is its digest that it stands elsewhere; otherwise like `put`."""
+        said = {
+            "name": known.name,
+            "bucket": self._bucket,
+            "size": known.size_bytes,
+            "digest": f"SHA-256={urlsafe_b64encode(bytes.fromhex(known.name)).decode()}",
+            "headers": {"Content-Type": [known.media_type]},
+            "metadata": dict(known.metadata),
+            "nuid": uuid4().hex,
+            "chunks": 0,
+            "options": {ELSEWHERE: True},
+        }
+        return await self._write([self._saying(said, 0)])
+
+    async def all(self) -> list[Object]:
+        """All there are, by their names; what a replica does not show yet is missing.  Raises LogUnavailable."""
+        found: dict[str, Object | None] = {}
+        position, said = 0, f"$O.{self._bucket}.M.>"
+        try:
+            while messages := (
+                await self._jetstream.stretch(self._stream, said, position + 1, PAGE_OBJECTS)
+            ).messages:
+                found.update({each.subject: _read(each) for each in messages})
+                position = messages[-1].sequence
+        except Unknown as error:
+            raise as_library_error(error) from error
+        return sorted((each for each in found.values() if each), key=lambda each: each.name)
 
     def _said(
         self, name: str, content: bytes, media_type: str, metadata: Mapping[str, str]

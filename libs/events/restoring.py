@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 from libs.events import faults
-from libs.events.errors import LogUnavailable, RestoreRefused
+from libs.events.errors import BackupRefused, LogUnavailable
 from libs.events.jetstream import (
     BATCH_MESSAGES_MAX,
     Code,
@@ -25,7 +25,7 @@ from libs.events.jetstream import (
     as_library_error,
 )
 from libs.events.ledger.leaf import Leaf
-from libs.events.streams import Consumer, Stream, compare
+from libs.events.streams import Stream, compare
 from libs.events.subjects import CASES
 
 BATCH_BYTES_MAX: Final = 8 * 1024**2
@@ -49,31 +49,34 @@ class Restoring:
     async def look(self) -> dict[str, int]:
         """How many events each stream holds: none, or those of a restore that was stopped.  Changes nothing.
 
-        Raises RestoreRefused for a log that holds something else, LogUnavailable or LogRefused.
+        Raises BackupRefused for a log that holds something else, LogUnavailable or LogRefused.
         """
         there = {each.name: await self._info(each.name) for each in self._wanted}
         held = {name: int(info["state"]["last_seq"]) if info else 0 for name, info in there.items()}
         if not _is_marked(there[CASES]):
             for name, count in held.items():
                 if count:
-                    raise RestoreRefused(
+                    raise BackupRefused(
                         f"the log is not empty: {name} holds {count} events; restore into new servers, or move the "
                         f"folder of these away · 日志非空，{name} 已有 {count} 条事件"
                     )
         return held
 
-    async def begin(self) -> None:
-        """Make the streams, or mark those that are there.  Raises like `look`."""
+    async def begin(self) -> dict[str, str]:
+        """Make the streams, or mark those that are there; when the server made each.  Raises like `look`."""
         await self.look()
+        created: dict[str, str] = {}
         for each in self._wanted:
             info = await self._info(each.name)
             if info is None:
-                await self._api(f"STREAM.CREATE.{each.name}", _marked(each))
+                info = await self._api(f"STREAM.CREATE.{each.name}", _marked(each))
             elif not _is_marked(info):
-                await self._api(f"STREAM.UPDATE.{each.name}", _marked(each))
+                info = await self._api(f"STREAM.UPDATE.{each.name}", _marked(each))
+            created[each.name] = info["created"]
+        return created
 
     async def check_prefix(self, events: Sequence[Leaf]) -> None:
-        """Raises RestoreRefused unless the log holds just these where they belong; LogUnavailable."""
+        """Raises BackupRefused unless the log holds just these where they belong; LogUnavailable."""
         at = 0
         while at < len(events):
             found = await self._stored(events[at].stream, events[at].sequence)
@@ -84,7 +87,7 @@ class Restoring:
                     leaf.event_id,
                     leaf.payload,
                 ):
-                    raise RestoreRefused(
+                    raise BackupRefused(
                         f"event {leaf.sequence} of {leaf.stream} in the log is another one than in the backup: "
                         "this is not a log that a restore of this backup left behind · 日志与备份不符"
                     )
@@ -93,7 +96,7 @@ class Restoring:
     async def write(self, events: Sequence[Leaf]) -> None:
         """Write the next events; when it comes back they are on the disk.
 
-        Raises RestoreRefused when somebody else writes there, LogUnavailable or LogRefused.
+        Raises BackupRefused when somebody else writes there, LogUnavailable or LogRefused.
         """
         for batch in _batches(events):
             await self._write(batch)
@@ -106,20 +109,11 @@ class Restoring:
             state = info["state"] if info else {}
             size = sizes.get(each.name, 0)
             if (state.get("messages"), state.get("last_seq")) != (size, size):
-                raise RestoreRefused(
-                    f"{each.name} should hold {size} events, and holds {state}: run it again"
-                )
+                raise BackupRefused(f"{each.name} should hold {size} events, and holds {state}: run it again")
         for each in reversed(self._wanted):
             await faults.reach("restore.finishing")
             answer = await self._api(f"STREAM.UPDATE.{each.name}", dict(each.config))
             compare(each, answer["config"])
-
-    async def start_behind(self, consumer: Consumer, position: int) -> None:
-        """Make a durable consumer that begins behind *position* of its stream.  Raises LogUnavailable or LogRefused."""
-        config = {**consumer.config, "name": consumer.name}
-        call = f"{consumer.stream}.{consumer.name}"
-        await self._api(f"CONSUMER.CREATE.{call}", {"stream_name": consumer.stream, "config": config})
-        await self._api(f"CONSUMER.RESET.{call}", {"seq": position + 1})
 
     async def _write(self, batch: Sequence[Leaf]) -> None:
         stream, before, last = batch[0].stream, batch[0].sequence - 1, batch[-1].sequence
@@ -147,10 +141,10 @@ class Restoring:
         raise LogUnavailable(f"{stream} does not take the events from {before + 1} on: {reason}")
 
     async def _rest(self, batch: Sequence[Leaf], reached: int) -> Sequence[Leaf]:
-        """What of a batch is still to be written, where its first events stand already.  Raises RestoreRefused."""
+        """What of a batch is still to be written, where its first events stand already.  Raises BackupRefused."""
         done = reached - batch[0].sequence + 1
         if not 0 < done <= len(batch):
-            raise RestoreRefused(
+            raise BackupRefused(
                 f"{batch[0].stream} ends with event {reached}, where {batch[0].sequence - 1} should be the last: "
                 "somebody else writes to it · 有其他程序正在写入"
             )
@@ -177,8 +171,9 @@ class Restoring:
             if attempt:
                 await asyncio.sleep(AGAIN_SECONDS)
             try:
-                if found := await self._jetstream.stored_from(stream, start, BATCH_MESSAGES_MAX):
-                    return found
+                page = await self._jetstream.stretch(stream, ">", start, BATCH_MESSAGES_MAX)
+                if page.messages:
+                    return page.messages
             except Unknown as error:
                 reason = str(error)
         raise LogUnavailable(f"the events of {stream} from {start} on cannot be read: {reason}")

@@ -19,7 +19,7 @@ STORED_AT_NS: Final = 1_700_000_000_000_000_000
 async def events_of(jetstream: JetStream, stream: str) -> list[Leaf]:
     """All that stands in a stream, as it is proved."""
     found: list[Leaf] = []
-    while page := await jetstream.stored_from(stream, len(found) + 1, 1_000):
+    while page := (await jetstream.stretch(stream, ">", len(found) + 1, 1_000)).messages:
         found += [
             Leaf(stream, each.sequence, each.subject, each.message_id or "", each.payload) for each in page
         ]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -39,20 +39,28 @@ def running(
     policy_dir: Path | None = None,
     replicas: int = 1,
     settings: Mapping[str, str] | None = None,
+    home: Path | None = None,
 ) -> Generator[Stack]:
-    """A stack that runs as long as the block does, in a new folder that is removed at the end.
+    """A stack that runs as long as the block does, in a new folder that is removed at the end, or in *home*.
 
     *settings* are further variables of the environment, for every process of it.
     """
+    with nullcontext(home) if home else machine() as folder:
+        supervisor = _start(module, folder, policy_dir or example_policy(), replicas, settings or {})
+        try:
+            yield Stack.load(folder)
+        finally:
+            _stop(supervisor)
+
+
+@contextmanager
+def machine() -> Generator[Path]:
+    """An empty data folder, removed at the end."""
     # Short, and reachable for the user as whom PostgreSQL runs.
     home = Path(tempfile.mkdtemp(prefix="whistle-test-"))
     home.chmod(0o755)
     try:
-        supervisor = _start(module, home, policy_dir or example_policy(), replicas, settings or {})
-        try:
-            yield Stack.load(home)
-        finally:
-            _stop(supervisor)
+        yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
@@ -66,19 +74,28 @@ def environment(home: Path) -> dict[str, str]:
 
 def command_line(stack: Stack, *arguments: str, **settings: str) -> subprocess.Popen[str]:
     """`./whistle ARGUMENTS` on a stack, started; stdout and stderr are pipes."""
+    return _command_line(stack.home, *arguments, **settings)
+
+
+def _command_line(home: Path, *arguments: str, **settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "cli", *arguments],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=environment(stack.home) | settings,
+        env=environment(home) | settings,
     )
 
 
 def whistle(stack: Stack, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """`./whistle ARGUMENTS` on a stack, run to its end."""
-    process = command_line(stack, *arguments, **settings)
+    return whistle_at(stack.home, *arguments, **settings)
+
+
+def whistle_at(home: Path, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    """`./whistle ARGUMENTS` where nothing runs, or need not, run to its end."""
+    process = _command_line(home, *arguments, **settings)
     try:
         out, err = process.communicate(timeout=COMMAND_SECONDS_MAX)
     except subprocess.TimeoutExpired:

@@ -5,7 +5,6 @@ import json
 import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from libs.events import policy, streams
 from libs.events.contracts.dispatch import Assigned
 from libs.events.contracts.intake import CaseFiled, CaseReported
 from libs.events.envelope import Context, Origin
-from libs.events.errors import NotProvisioned, RestoreRefused
+from libs.events.errors import BackupRefused, NotProvisioned
 from libs.events.jetstream import JetStream, Message, connected
 from libs.events.ledger.archive import opened
 from libs.events.ledger.growing import growing
@@ -37,7 +36,7 @@ from libs.events.storage import FolderStore
 from libs.events.testing.examples import EXAMPLES, REPORTED_AT
 from tests.support import nodes
 from tests.support.sealing import DEPLOYMENT, events_of, seal_all
-from tests.support.stack import COMMAND_SECONDS_MAX, environment
+from tests.support.stack import whistle_at
 
 CASES: Final = 400
 """Each of three events, so that some batches are full."""
@@ -105,14 +104,7 @@ def home(tmp_path: Path) -> Iterator[Path]:
 
 
 def restoring(home: Path, location: Path, *options: str, **settings: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-P", "-m", "cli", "restore", str(location), *options],
-        capture_output=True,
-        text=True,
-        env=environment(home) | settings,
-        timeout=COMMAND_SECONDS_MAX,
-        check=False,
-    )
+    return whistle_at(home, "restore", str(location), *options, **settings)
 
 
 @asynccontextmanager
@@ -213,7 +205,7 @@ async def test_an_id_that_stands_twice_is_restored_twice(home: Path) -> None:
         Leaf("CASES", n, f"case.c{n}.filed.1", TWICE if n in {2, 3, 9} else f"e{n}", b"{}")
         for n in range(1, 12)
     ]
-    async with filling(Target(home)) as jetstream:
+    async with filling(Target(home, home / "vault-master")) as jetstream:
         restoring = Restoring(jetstream, streams.evidence(1))
         await restoring.begin()
         await restoring.write(leaves[:8])
@@ -227,11 +219,11 @@ async def test_what_somebody_else_wrote_meanwhile_is_not_taken_for_restored(
     home: Path, sealed: Sealed
 ) -> None:
     leaves = sealed.events["CASES"][:10]
-    async with filling(Target(home)) as jetstream:
+    async with filling(Target(home, home / "vault-master")) as jetstream:
         restoring = Restoring(jetstream, streams.evidence(1))
         await restoring.begin()
         await jetstream.publish(Message("case.x.filed.1", b"{}", {}))
-        with pytest.raises(RestoreRefused, match="event 1 of CASES"):
+        with pytest.raises(BackupRefused, match="event 1 of CASES"):
             await restoring.write(leaves)
-        with pytest.raises(RestoreRefused, match="should hold 10"):
+        with pytest.raises(BackupRefused, match="should hold 10"):
             await restoring.finish({"CASES": 10})

@@ -31,7 +31,8 @@ ANSWER_SECONDS_MAX: Final = 60.0
 SEEDS: Final = {"water": new_seed(), "fire": new_seed()}
 SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
 LOG: Final = (
-    *(*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "replayer", "keys", "breakglass"),
+    *(*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "replayer", "keys"),
+    *("backup", "breakglass"),
 )
 BUS: Final = ("provision-bus", "dispatch-bus", "intake-bus")
 DEPARTMENTS: Final = ("department-water", "department-fire")
@@ -130,9 +131,9 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
     "TIMERS": ("dispatch", "auditor"),
     "KV_UNITS": ("dispatch",),
     "LEDGER": ("ledger", "auditor"),
-    "KV_KEYS": (*SERVICES, "ledger", "keys"),
-    "KV_RECEIVERS": ("notify", "persons"),
-    "OBJ_PHOTOS": ("intake", "dispatch", "evaluation"),
+    "KV_KEYS": (*SERVICES, "ledger", "keys", "backup"),
+    "KV_RECEIVERS": ("notify", "persons", "backup"),
+    "OBJ_PHOTOS": ("intake", "dispatch", "evaluation", "backup"),
     "OBJ_UPLOADS": ("intake", "dispatch", "evaluation"),
     "DEPARTMENTS": ("dispatch-bus",),  # whether a refusal was said already
     "ACTS": (),
@@ -143,7 +144,7 @@ SEEN_BY: Final = {
     "PARKED": (*SERVICES, "importer", "auditor", "persons"),
     "ACTS": ("dispatch-bus",),
     "SENSED": ("intake-bus",),
-    **{stream: (*READERS[stream], "ledger") for stream in SEALED},
+    **{stream: (*READERS[stream], "ledger", "backup") for stream in SEALED},
 }
 # Who reads one message by its position, from the leader alone.
 BY_POSITION: Final = {**READERS, **{stream: (*READERS[stream], "ledger") for stream in SEALED}}
@@ -152,7 +153,7 @@ AT_ANY_SUBJECT: Final = {
     **READERS,
     "CASES": ("auditor", "persons"),
     "LEDGER": ("auditor",),
-    "KV_RECEIVERS": ("notify",),
+    "KV_RECEIVERS": ("notify", "backup"),
     "DEPARTMENTS": (),
 }
 
@@ -161,7 +162,7 @@ DIRECT: Final = {
     **READERS,
     "CASES": (*SERVICES, "importer", "auditor", "persons"),
     "LEDGER": ("auditor",),
-    "KV_RECEIVERS": ("notify",),
+    "KV_RECEIVERS": ("notify", "backup"),
     "DEPARTMENTS": (),
 }
 
@@ -423,11 +424,6 @@ FILLS: Final = (
     ),
     *(f"$JS.API.DIRECT.GET.{stream}.>" for stream in (*SEALED, "KV_KEYS", "KV_RECEIVERS", "OBJ_PHOTOS")),
     *(f"$JS.API.STREAM.UPDATE.{stream}" for stream in SEALED),
-    *(
-        f"$JS.API.CONSUMER.{call}.CASES.{service}"
-        for call in ("CREATE", "INFO", "RESET")
-        for service in SERVICES
-    ),
 )
 """What whoever fills an empty log from a backup may do."""
 

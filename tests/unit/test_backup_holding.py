@@ -11,9 +11,9 @@ import pytest
 
 from cli.backup import manifest as manifests
 from cli.backup.checking import check_all, hashing
-from cli.backup.holding import holding_at
+from cli.backup.holding import PUBLIC_KEY, holding_at
 from cli.backup.manifest import Manifest, SaidTree
-from libs.events.errors import RestoreRefused
+from libs.events.errors import BackupRefused
 from libs.events.ledger.archive import ArchiveBroken
 from libs.events.ledger.leaf import Leaf
 from libs.events.ledger.notes import NoteInvalid, Signer
@@ -36,6 +36,7 @@ async def place(tmp_path: Path) -> Path:
     folder = tmp_path / "ledger"
     for stream in ("CASES", "NOTICES"):
         await seal(FolderStore(folder), SIGNER, stream, leaves(stream), ENDS)
+    (folder / PUBLIC_KEY).write_text(f"{SIGNER.verifier}\n")
     return folder
 
 
@@ -51,7 +52,6 @@ async def look(folder: Path) -> None:
 def say(folder: Path, **sizes: int) -> None:
     manifest = Manifest(
         made_at=datetime.now(UTC),
-        key=str(SIGNER.verifier),
         trees=tuple(SaidTree(stream=stream, size=size) for stream, size in sizes.items()),
     )
     (folder / manifests.NAME).write_text(manifest.model_dump_json())
@@ -116,7 +116,7 @@ BAD: Final[dict[str, tuple[Callable[[Path], object], type[Exception], str]]] = {
     "the last file is missing": (lambda place: _sealed(place, 26).unlink(), ArchiveBroken, "end with 25"),
     "no checkpoint": (
         lambda place: shutil.rmtree(place / "CASES" / "checkpoints"),
-        RestoreRefused,
+        BackupRefused,
         "no signed checkpoint of CASES",
     ),
     "a checkpoint was changed": (
@@ -138,23 +138,23 @@ BAD: Final[dict[str, tuple[Callable[[Path], object], type[Exception], str]]] = {
     ),
     "beyond the newest checkpoint": (
         lambda place: say(place, CASES=SIZE + 1),
-        RestoreRefused,
+        BackupRefused,
         "41 events of CASES",
     ),
-    "between two checkpoints": (lambda place: say(place, CASES=30), RestoreRefused, "no signed checkpoint"),
+    "between two checkpoints": (lambda place: say(place, CASES=30), BackupRefused, "no signed checkpoint"),
     "a stream that nobody knows": (
         lambda place: say(place, CASES=25, OTHER=1),
-        RestoreRefused,
+        BackupRefused,
         "no stream OTHER",
     ),
     "a list that was cut": (
         lambda place: (place / manifests.NAME).write_text('{"format": "whistle-backup/1", "ma'),
-        RestoreRefused,
+        BackupRefused,
         "no list of a backup",
     ),
     "a list of another time": (
         lambda place: _said(place, format="whistle-backup/2"),
-        RestoreRefused,
+        BackupRefused,
         "format",
     ),
 }
@@ -179,12 +179,13 @@ async def test_files_of_two_deployments_are_refused(place: Path, monkeypatch: py
     shutil.rmtree(place / "NOTICES")
     monkeypatch.setattr("tests.support.sealing.DEPLOYMENT", "other.example")
     await seal(FolderStore(place), SIGNER, "NOTICES", leaves("NOTICES"))
-    with pytest.raises(RestoreRefused, match=r"city\.example, other\.example"):
+    with pytest.raises(BackupRefused, match=r"city\.example, other\.example"):
         await holding_at(FolderStore(place), SIGNER.verifier)
 
 
 async def test_without_any_key_nothing_is_believed(place: Path) -> None:
-    with pytest.raises(RestoreRefused, match="--key"):
+    (place / PUBLIC_KEY).unlink()
+    with pytest.raises(BackupRefused, match="--key"):
         await holding_at(FolderStore(place), None)
 
 

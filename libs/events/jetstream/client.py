@@ -272,14 +272,6 @@ class JetStream:
             body["up_to_seq"] = up_to
         return await self._pages.request(f"$JS.API.DIRECT.GET.{stream}", orjson.dumps(body))
 
-    async def stored_from(self, stream: str, start: int, messages_max: int) -> tuple[Stored, ...]:
-        """Up to *messages_max* messages from position *start* on, one behind the other.
-
-        Any replica answers, so the newest may be missing.  Raises Unknown when no answer comes.
-        """
-        body = orjson.dumps({"seq": start, "batch": messages_max})
-        return (await self._pages.request(f"$JS.API.DIRECT.GET.{stream}", body)).messages
-
     async def stretch(self, stream: str, subject: str, start: int, messages_max: int) -> Page:
         """The messages on *subject* (wildcards allowed) from position *start* on, as many at most; none at the end.
 
