@@ -11,12 +11,13 @@ import asyncpg
 import pytest
 
 from cli.auditing.comparing import difference
+from cli.stack.rulebook import example_in
 from cli.stack.state import Stack
 from libs.events.jetstream.reader import KeptEvent
 from libs.events.ledger.archive import opened
 from libs.events.ledger.growing import growing
 from libs.events.ledger.leaf import Leaf
-from libs.events.ledger.notes import checkpoint_of
+from libs.events.ledger.notes import Signer, checkpoint_of
 from libs.events.storage import FolderStore
 from libs.events.subjects import CASES
 from tests.support.auditing import script_says
@@ -28,9 +29,10 @@ SERVICES: Final = ("evaluation", "dispatch", "intake", "notify")
 
 
 @pytest.fixture(scope="module")
-def city() -> Iterator[tuple[Stack, str]]:
-    """A whole stack whose ledger signs soon, with imported cases and a live one."""
-    with running(settings={"WHISTLE_LEDGER_CHECKPOINT_SECONDS": "0.5"}) as stack:
+def city(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, str]]:
+    """A whole stack whose ledger signs soon, with imported cases and a live one, whose deadlines are far."""
+    slow = example_in(tmp_path_factory.mktemp("policy") / "city", time_lapse=1)
+    with running(policy_dir=slow, settings={"WHISTLE_LEDGER_CHECKPOINT_SECONDS": "0.5"}) as stack:
 
         async def fill() -> str:
             await import_cases(stack, [str(number) for number in range(IMPORTED)])
@@ -64,7 +66,8 @@ def test_what_has_just_happened_is_exported_once_it_is_signed_and_proved_without
     assert script_says([str(tmp_path / "case"), "--key", key]) is None
     files = whistle(stack, "audit", "verify", str(stack.home / "ledger"), "--key", key)
     assert files.returncode == 0, files.stderr
-    stranger = whistle(stack, "audit", "verify", str(tmp_path / "case"), "--key", key.replace(key[-6], "A"))
+    other = str(Signer.new(key.partition("+")[0]).verifier)
+    stranger = whistle(stack, "audit", "verify", str(tmp_path / "case"), "--key", other)
     assert stranger.returncode == 1
 
 
