@@ -38,6 +38,7 @@ COMMANDS = (
     ("parked", "cli.commands.parked", "Cases that a service could not go on with · 被搁置的案件"),
     ("backup", "cli.commands.backup", "Copy all that a restore needs · 备份"),
     ("restore", "cli.commands.restore", "Fill an empty log from a backup · 从备份恢复"),
+    ("books", "cli.commands.books", "Let the log go of what is sealed · 结账"),
     ("timers", "cli.commands.timers", "Deadlines that stand on the server · 时限定时"),
     ("department", "cli.commands.department", "Departments' keys on the bus · 部门接入密钥"),
     ("audit", "cli.commands.audit", "Proof that nothing was changed · 审计：导出、验证、证明、比对"),

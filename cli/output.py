@@ -62,6 +62,7 @@ EVENTS_ZH: Final = {
     "patrol-checked-in": "巡查签到",
     "patrol-found": "巡查发现",
     "patrol-ended": "巡查结束",
+    "carried-forward": "结转",
 }
 
 JsonOption = Annotated[bool, typer.Option("--json", help="for programs · 机器可读")]

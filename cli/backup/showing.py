@@ -10,7 +10,14 @@ from rich.text import Text
 
 from cli.backup.checking import OnStep
 
-STEPS_ZH: Final = {"checking": "校验", "writing": "写入", "copying": "复制", "pictures": "图片"}
+STEPS_ZH: Final = {
+    "checking": "校验",
+    "writing": "写入",
+    "copying": "复制",
+    "pictures": "图片",
+    "comparing": "核对",
+    "carrying": "结转",
+}
 
 
 @contextmanager

@@ -22,12 +22,16 @@ from cli.importing.rejects import Rejects, default_path
 from cli.importing.rows import Row
 from cli.importing.source import SourceFile, preflight
 from cli.importing.tally import Tally
+from cli.stack.ledger_store import ledger_store
 from cli.stack.state import Stack
 from libs.events import telemetry
+from libs.events.books import cases_in_files
 from libs.events.jetstream import JetStream, connected
-from libs.events.log import opened
+from libs.events.ledger.archive import opened_in
+from libs.events.log import Log, opened
 from libs.events.memory import spare_collector
 from libs.events.settings import TelemetrySettings, read
+from libs.events.subjects import CASES
 
 USER: Final = "importer"
 CONNECT_SECONDS_MAX: Final = 60.0
@@ -93,10 +97,22 @@ async def _run(stack: Stack, source: SourceFile, rejects: Rejects, *, wait: bool
             log = await resources.enter_async_context(opened(client))
             await resources.enter_async_context(shown(tally, Console(stderr=True)))
             return await run_import(
-                source, log, JetStream(client), rejects=rejects, tally=tally, wait_for_read_models=wait
+                *(source, log, JetStream(client)),
+                rejects=rejects,
+                tally=tally,
+                wait_for_read_models=wait,
+                in_books=await _in_books(stack, log),
             )
     finally:
         telemetry.stop()
+
+
+async def _in_books(stack: Stack, log: Log) -> frozenset[str]:
+    """The cases of closed books: the log does not know them any more, and would take them for new ones."""
+    first = await log.first_position()
+    if first == 1:
+        return frozenset()
+    return await cases_in_files(await opened_in(ledger_store(stack.home), CASES), first)
 
 
 async def _connection(resources: AsyncExitStack, stack: Stack) -> Client:
@@ -120,6 +136,11 @@ def _print_tally(
         f"· 新增事件 {tally.events_added:,} 条，已有 {tally.rows_there:,} 行"
     )
     typer.echo(f"{tally.rows:,} rows in {seconds:.1f} s, {tally.rows / seconds:,.0f} rows/s")
+    if tally.rows_in_books:
+        typer.echo(
+            f"{tally.rows_in_books:,} of them are in closed books and were left alone (./whistle books reopen)"
+            " · 已结账，未处理"
+        )
     if tally.rows_reworded:
         typer.echo(
             f"{tally.rows_reworded:,} rows have other texts than the log; what was imported first stands"

@@ -258,6 +258,15 @@ def _tools_and_people() -> tuple[User, ...]:
             *_READS_WHOLE_LOG,
             denied=_FOREIGN_CONSUMERS,
         ),
+        # Carries cases forward when the books are closed; letting go of what is old takes the break-glass user.
+        _user(
+            "bookkeeper",
+            *_facts("ledger"),
+            *_service_reads(),
+            "$JS.API.CONSUMER.INFO.CASES.*",
+            *_READS_WHOLE_LOG,
+            denied=_FOREIGN_CONSUMERS,
+        ),
         _user("keys", "$KV.KEYS.*.*", "$JS.API.INFO", *_reads(KEYS_BUCKET)),
         _backup(),
         _user("breakglass", "$JS.API.>"),

@@ -15,6 +15,8 @@ class Tally:
     """Rows that brought at least one new event."""
     rows_there: int = 0
     """Rows that brought nothing new."""
+    rows_in_books: int = 0
+    """Rows whose cases are in closed books; they were left alone, and count as already there."""
     rows_reworded: int = 0
     """Rows whose texts are others than the log has; the first stand."""
     rejected: int = 0

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from cli.embedded import child
+from cli.stack.plan import STORE, store_location
 from cli.stack.state import Stack, repository
 
 HIDDEN: Final = ("WHISTLE_NATS_", "WHISTLE_BUS_", "WHISTLE_POSTGRES_", "WHISTLE_SECRETS_")
@@ -28,6 +29,7 @@ def start_beside(
         "WHISTLE_NATS_USER": service,
         "WHISTLE_NATS_PASSWORD": stack.secret(service),
         "WHISTLE_STREAM_REPLICAS": str(stack.stream_replicas),
+        STORE: store_location(stack.home),
         "WHISTLE_POSTGRES_DSN": stack.postgres_dsn(f"whistle_{service}"),
     }
     return subprocess.Popen(

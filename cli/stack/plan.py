@@ -210,6 +210,11 @@ def with_fault_seed(environment: Mapping[str, str], name: str, deaths: int) -> d
     return {**environment, **own}
 
 
+def store_location(home: Path) -> str:
+    """Where the ledger keeps its files: where WHISTLE_LEDGER_STORE says, or in the data folder."""
+    return os.environ.get(STORE) or str(home / "ledger")
+
+
 def service_environment(
     service: Service, *, plan: StackPlan, port: int, stack: Stack, secret: Callable[[str], str]
 ) -> dict[str, str]:
@@ -248,7 +253,7 @@ def service_environment(
         "WHISTLE_NATS_URL": stack.nats_url,
         "WHISTLE_NATS_USER": service.name,
         "WHISTLE_NATS_PASSWORD": secret(service.name),
-        STORE: inherited.get(STORE, str(plan.home / "ledger")),
+        STORE: store_location(plan.home),
         "WHISTLE_OIDC_ISSUER": stack.issuer_url,
         "WHISTLE_HTTP_HOST": "127.0.0.1",
         "WHISTLE_HTTP_PORT": str(port),

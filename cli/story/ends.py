@@ -12,6 +12,7 @@ from libs.events.contracts.evaluation import (
     ServiceScored,
     Verified,
 )
+from libs.events.contracts.ledger import CaseCarriedForward
 from libs.events.contracts.patrol import CheckedIn, PatrolEnded, PatrolFound, PatrolOrdered
 from libs.events.wording import NOTHING, OUTCOMES, Text
 
@@ -60,6 +61,12 @@ class Ends(Names):
                 )
             case PatrolOrdered() | CheckedIn() | PatrolFound() | PatrolEnded():
                 return self._patrol(event, who)
+            case CaseCarriedForward():
+                return Text(
+                    f"The books were closed up to position {event.through}; the case goes on with its"
+                    f" {event.events} events.",
+                    f"日志已结账至第 {event.through} 条，本案结转 {event.events} 个事件继续办理。",
+                )
             case _:
                 return None
 

@@ -1,4 +1,4 @@
-"""All exceptions of the event library, one tree.
+"""All exceptions of the event library, one tree; those about proofs stand with their formats, in `ledger`.
 
 WhistleError
 ├── LogUnavailable      the log did not give a definite answer in time: try again later
@@ -17,6 +17,8 @@ WhistleError
 ├── SealBroken          what should be a sealed value is none, or not of this place
 ├── VaultInconsistent   the vault's keys are not those that it says it has
 ├── VaultBackupInvalid  a backup of the vault is not whole, or must not take this vault's place
+├── BooksClosed         what was asked for is in the sealed files alone
+├── BooksRefused        the books cannot be closed there, or not yet
 ├── StoreUnavailable    a store of files did not give a definite answer in time: try again later
 ├── NotAName            a file cannot be called so
 ├── BackupRefused       a backup cannot be made there, or a log not be restored from it
@@ -137,6 +139,21 @@ class VaultInconsistent(WhistleError):
 
 class VaultBackupInvalid(WhistleError):
     """A backup of the vault is not whole, or must not take this vault's place; the message says why."""
+
+
+class BooksClosed(WhistleError):
+    """The log does not have these events any more: they are in the sealed files alone."""
+
+    def __init__(self, first: int) -> None:
+        super().__init__(
+            f"the books are closed before position {first}: say where the sealed files are (WHISTLE_LEDGER_STORE)"
+        )
+        self.first = first
+        """The first position that the log still has."""
+
+
+class BooksRefused(WhistleError):
+    """The books cannot be closed there, or not yet; the message says why."""
 
 
 class StoreUnavailable(WhistleError):

@@ -11,6 +11,7 @@ from typing import Final
 from nats.aio.client import Client
 
 from libs.events import telemetry
+from libs.events.carrying import Bare, whole
 from libs.events.commit import DEADLINE_SECONDS, GroupCommit
 from libs.events.contracts.base import Event
 from libs.events.envelope import Context, Entry, Envelope, decode, encode, events_of, seal
@@ -54,6 +55,8 @@ class History:
 
     case_id: str
     entries: tuple[Entry, ...] = ()
+    gone: bool = False
+    """Whether the log has none of them any more, but the sealed files."""
 
     @property
     def version(self) -> int:
@@ -62,8 +65,8 @@ class History:
 
     @property
     def sequence(self) -> int:
-        """The position of the newest event; 0 when there is none."""
-        return self.entries[-1].sequence if self.entries else 0
+        """The position of the newest event in the log; 0 when there is none."""
+        return self.entries[-1].sequence if self.entries and not self.gone else 0
 
     @property
     def events(self) -> tuple[Event, ...]:
@@ -145,30 +148,46 @@ class Log:
         for attempt in range(READ_ATTEMPTS_MAX):
             if attempt:
                 await asyncio.sleep(READ_AGAIN_SECONDS)  # a replica that lags; the leader has it
-            page = await self._page([case_filter(case_id)], up_to)
-            stored = page.messages if page.complete else await self._all_pages(case_id, up_to)
-            if stored and stored[-1].sequence < at_least:
+            events = await self.events(case_id, up_to=up_to)
+            if events and events[-1].sequence < at_least:
                 continue
-            wanted = [each for each in stored if not without or _version(each) not in without]
-            history = History(case_id, tuple(_entry(message) for message in wanted))
-            if stored or not at_least:
+            wanted = [each for each in events if not without or each.version not in without]
+            history = History(case_id, tuple(_entry(each) for each in wanted))
+            if events or not at_least:
                 return _contiguous(history, without)
         raise LogUnavailable(f"no replica has case {case_id} up to position {at_least} yet")
 
     async def load_many(self, case_ids: Sequence[str]) -> dict[str, History]:
         """The histories of several cases, by case id; one without events is an empty history."""
-        found: dict[str, list[Entry]] = {case_id: [] for case_id in case_ids}
+        found: dict[str, list[Bare]] = {case_id: [] for case_id in case_ids}
         for start in range(0, len(case_ids), CASES_PER_PAGE_MAX):
             part = case_ids[start : start + CASES_PER_PAGE_MAX]
             page = await self._page([case_filter(case_id) for case_id in part], None)
             if page.complete:
                 for message in page.messages:
-                    entry = _entry(message)
-                    found[entry.case_id].append(entry)
+                    found[case_id_in(message.subject)].append(_bare(message))
             else:
                 for case_id in part:
-                    found[case_id] = list((await self.load(case_id)).entries)
-        return {case_id: _contiguous(History(case_id, tuple(entries))) for case_id, entries in found.items()}
+                    found[case_id] = await self.events(case_id)
+        return {
+            case_id: _contiguous(History(case_id, tuple(_entry(each) for each in whole(events))))
+            for case_id, events in found.items()
+        }
+
+    async def events(self, case_id: str, *, up_to: int | None = None) -> list[Bare]:
+        """The case's events as they are stored, up to position *up_to*, oldest first.
+
+        Those before the books were closed come out of the event that carried the case forward.
+        Raises LogUnavailable, or CaseUnreadable when that event does not hold what it says.
+        """
+        page = await self._page([case_filter(case_id)], up_to)
+        stored = [_bare(each) for each in page.messages]
+        if not page.complete:
+            stored = await self._all_pages(case_id, up_to)
+        if up_to is not None and (not stored or stored[0].version > 1):
+            # What stood there may be in the sealed files alone by now, and in what carried the case forward later.
+            return [each for each in await self.events(case_id) if each.sequence <= up_to]
+        return whole(stored)
 
     async def newest(self, case_id: str) -> int:
         """The position of the case's newest event on the leader; 0 when there is none."""
@@ -187,28 +206,32 @@ class Log:
             found = await self._jetstream.last_on_leader(CASES, f"case.{case_id}.{event}.>")
         except (Refused, NotNow, Unknown) as error:
             raise as_library_error(error) from error
-        return _entry(found) if found else None
+        return _entry(_bare(found)) if found else None
 
-    async def stored(self, case_id: str, version: int) -> Stored | None:
+    async def stored(self, case_id: str, version: int) -> Bare | None:
         """The case's event with this number as it stands, readable or not.  Raises LogUnavailable."""
         page = await self._page(list(case_version_filters(case_id, version)), None)
-        return page.messages[0] if page.messages else None
+        if page.messages:
+            return _bare(page.messages[0])
+        return next((each for each in await self.events(case_id) if each.version == version), None)
 
     async def unreadable(self, case_id: str, without: Collection[int] = ()) -> int | None:
         """The number of the case's first event that cannot be read, but for those *without*; None when all can."""
-        page = await self._page([case_filter(case_id)], None)
-        stored = page.messages if page.complete else await self._all_pages(case_id, None)
-        for each in stored:
+        for each in await self.events(case_id):
             try:
                 _entry(each)
             except CaseUnreadable:
-                if (number := _version(each)) not in without:
-                    return number
+                if each.version not in without:
+                    return each.version
         return None
 
     async def last_position(self) -> int:
         """The position of the newest event of the whole log; 0 when it is empty."""
         return (await self.bounds())[1]
+
+    async def first_position(self) -> int:
+        """The position of the oldest event that the log still has; what was before it is in the sealed files alone."""
+        return (await self.bounds())[0]
 
     async def bounds(self) -> tuple[int, int]:
         """The positions of the oldest event that the log still has, and of the newest; 0 when it is empty."""
@@ -218,17 +241,27 @@ class Log:
             raise as_library_error(error) from error
         return int(state["first_seq"]), int(state["last_seq"])
 
-    async def _all_pages(self, case_id: str, up_to: int | None) -> list[Stored]:
-        # Past 1,024 subjects the server answers 413 whatever the lower bound; versions are contiguous, so
-        # asking for them by number always ends.
-        found: list[Stored] = []
-        while True:
-            versions = range(len(found) + 1, len(found) + 1 + VERSIONS_PER_PAGE)
+    async def _all_pages(self, case_id: str, up_to: int | None) -> list[Bare]:
+        # Past 1,024 subjects the server answers 413 whatever the lower bound; versions are contiguous, so asking for
+        # them by number, from the newest down, always ends: at the first, or where the books are closed.
+        found: list[Bare] = []
+        top = await self._newest_version(case_id)
+        while top > 0:
+            versions = range(max(1, top - VERSIONS_PER_PAGE + 1), top + 1)
             filters = [each for version in versions for each in case_version_filters(case_id, version)]
-            page = await self._page(filters, up_to)
-            found.extend(page.messages)
-            if len(page.messages) < VERSIONS_PER_PAGE:
-                return found
+            page = [_bare(each) for each in (await self._page(filters, up_to)).messages]
+            if found and (not page or page[0].version != versions.start):
+                return [*page, *found]
+            found = [*page, *found]
+            top = versions.start - 1
+        return found
+
+    async def _newest_version(self, case_id: str) -> int:
+        try:
+            found = await self._jetstream.last_on_leader(CASES, case_filter(case_id))
+        except (Refused, NotNow, Unknown) as error:
+            raise as_library_error(error) from error
+        return _bare(found).version if found else 0
 
     async def _page(self, filters: list[str], up_to: int | None) -> Page:
         reason = ""
@@ -315,12 +348,12 @@ def entry_of(subject: str, sequence: int, payload: bytes) -> Entry:
     return Entry(sequence, parts.case_id, parts.event, parts.version, envelope)
 
 
-def _entry(stored: Stored) -> Entry:
-    return entry_of(stored.subject, stored.sequence, stored.payload)
+def _entry(event: Bare) -> Entry:
+    return entry_of(event.subject, event.sequence, event.payload)
 
 
-def _version(stored: Stored) -> int:
-    return parse_case_subject(stored.subject).version
+def _bare(stored: Stored) -> Bare:
+    return Bare(stored.sequence, stored.subject, stored.payload)
 
 
 def _contiguous(history: History, without: Collection[int] = ()) -> History:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Response
 from libs.events.access.identity import Actor
 from libs.events.access.web import as_post, may
 from libs.events.bodies import Body, CaseId, Reason
+from libs.events.carrying import Bare
 from libs.events.consume import PASSING
-from libs.events.jetstream import Stored
 from libs.events.problems import problem
 from libs.events.projection import Dismissal, Projector
 
@@ -76,7 +76,7 @@ def _not_parked() -> Response:
     return problem(404, "not_parked", "This case is not parked.", "该案件没有被搁置。")
 
 
-def _as_it_stands(event: Stored) -> dict[str, Any]:
+def _as_it_stands(event: Bare) -> dict[str, Any]:
     return {
         "subject": event.subject,
         "position": event.sequence,

@@ -17,8 +17,8 @@ from libs.events.asof import Cut, cut_at, origin_of, recorded_at
 from libs.events.consume import PASSING
 from libs.events.envelope import Entry
 from libs.events.errors import CaseUnreadable, PastTooLong
-from libs.events.jetstream import JetStream
-from libs.events.jetstream.reader import Credentials, RawEvent, read
+from libs.events.history import WholeLog
+from libs.events.jetstream.reader import RawEvent
 from libs.events.log import History, Log, typed
 from libs.events.readmodel import Connection, Pool, ReadModel, asking
 
@@ -54,15 +54,13 @@ class Pasts:
         model: ReadModel,
         pool: Callable[[], Pool],
         cases: Log,
-        jetstream: JetStream,
-        credentials: Credentials,
+        history: WholeLog,
         now: Callable[[], datetime],
     ) -> None:
         self._model = model
         self._pool = pool
         self._log = cases
-        self._jetstream = jetstream
-        self._credentials = credentials
+        self._history = history
         self._now = now
         self._turn = asyncio.Lock()
 
@@ -103,7 +101,7 @@ class Pasts:
         """Where *as_of* cuts the log.  Raises NotYet, PastTooLong, LogUnavailable."""
         first, last = await self._log.bounds()
         cut = cut_at(as_of, last, self._now())
-        if first > 1:
+        if first > 1 and self._history.sealed is None:
             raise PastTooLong(
                 f"The log begins at position {first}: what was before is not in it.",
                 f"日志自位置 {first} 开始，此前的记录不在其中。",
@@ -113,9 +111,8 @@ class Pasts:
     async def moment_of(self, position: int) -> datetime:
         """What the clock showed when the event at *position* was written.  Raises NotYet, LogUnavailable."""
         cut = await self.cut(position)
-        async with aclosing(
-            read(self._jetstream, self._credentials, start=cut.position, stop=cut.position)
-        ) as reading:
+        position = cut.position
+        async with aclosing(self._history.replayed(start=position, stop=position)) as reading:
             async for events in reading:
                 return recorded_at(events[-1])
         return self._now()
@@ -139,7 +136,7 @@ class Pasts:
             await folding.one(await self._log.load(case_id, up_to=cut.position or None))
             return cut.moment or await self.moment_of(cut.position)
         now = cut.moment or self._now()
-        async with aclosing(read(self._jetstream, self._credentials, stop=cut.position)) as reading:
+        async with aclosing(self._history.replayed(stop=cut.position)) as reading:
             async for events in reading:
                 await folding.take(events, forgetting)
                 if cut.moment is None:

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from libs.events.comparing import Report
 from libs.events.errors import RebuildRefused, SchemaMismatch
+from libs.events.history import SealedSettings, WholeLog
 from libs.events.jetstream.reader import Credentials
 from libs.events.parking import parked_routes
 from libs.events.past import Pasts
@@ -20,7 +21,7 @@ from libs.events.readmodel import Pool, ReadModel, check, pool_of, prepare
 from libs.events.rebuild import Rebuild
 from libs.events.rebuild_parts import Progress
 from libs.events.runtime import Bus, access_of, consume_cases, needs, on_bus, readiness_of_projection
-from libs.events.settings import ServiceSettings
+from libs.events.settings import ServiceSettings, read
 from libs.events.streams import Consumer, Stream
 from libs.events.web import Check, Readiness, service_app
 
@@ -76,7 +77,8 @@ def pasts_of(
     now: Callable[[], datetime],
 ) -> Pasts:
     """What answers about the past, for a service whose database may be away."""
-    return Pasts(model, pool, bus.log, bus.jetstream, _credentials(settings), now)
+    history = WholeLog(bus.jetstream, _credentials(settings), read(SealedSettings).files())
+    return Pasts(model, pool, bus.log, history, now)
 
 
 def _credentials(settings: ServiceSettings) -> Credentials:
@@ -108,7 +110,8 @@ async def projecting_on(
     """
     dsn = settings.postgres_dsn.get_secret_value()
     async with pool_of(dsn, connections_max=settings.postgres_pool_connections_max) as pool:
-        rebuild = Rebuild(model, pool, bus.log, bus.jetstream, _credentials(settings))
+        sealed = read(SealedSettings).files()
+        rebuild = Rebuild(model, pool, bus.log, bus.jetstream, _credentials(settings), sealed=sealed)
         await _bring_up_to_date(model, pool, rebuild, accept_differences=settings.accept_differences)
         yield Projecting(model, settings, bus, pool, wanted)
 

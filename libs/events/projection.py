@@ -17,11 +17,12 @@ import orjson
 import structlog
 
 from libs.events import faults, telemetry
+from libs.events.carrying import Bare
 from libs.events.consume import PASSING
 from libs.events.envelope import Entry
 from libs.events.errors import CaseUnreadable, LogUnavailable
 from libs.events.ids import derived_event_id
-from libs.events.jetstream import JetStream, Message, Stored, expectation
+from libs.events.jetstream import JetStream, Message, expectation
 from libs.events.jetstream.pull import Delivery
 from libs.events.log import Log, entry_of
 from libs.events.readmodel import Connection, Pool, ReadModel, asking, writing
@@ -179,7 +180,7 @@ class Projector:
         )
         return True
 
-    async def parked_case(self, case_id: str) -> tuple[dict[str, object], Stored | None] | None:
+    async def parked_case(self, case_id: str) -> tuple[dict[str, object], Bare | None] | None:
         """A parked case, and the event that holds it up as it stands in the log; None when it is not parked."""
         service = self._model.service
         async with asking(self._pool, service) as connection:

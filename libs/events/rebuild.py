@@ -15,6 +15,7 @@ import structlog
 
 from libs.events.comparing import Generations, Report, compare
 from libs.events.errors import RebuildRefused
+from libs.events.history import SealedFiles, WholeLog
 from libs.events.jetstream import JetStream
 from libs.events.jetstream.reader import Credentials
 from libs.events.log import Log
@@ -91,13 +92,13 @@ class Rebuild:
         credentials: Credentials,
         *,
         together: Together | None = None,
+        sealed: SealedFiles | None = None,
     ) -> None:
-        """With *together* other processes share the work."""
+        """With *together* other processes share the work; *sealed* is needed where the books were closed."""
         self._model = model
         self._pool = pool
         self._log = cases
-        self._jetstream = jetstream
-        self._credentials = credentials
+        self._history = WholeLog(jetstream, credentials, sealed)
         self._together = together
 
     async def run(
@@ -159,7 +160,7 @@ class Rebuild:
         async with asking(self._pool, self._model.service) as connection:
             may_park = PARKED_ANEW_MAX + int(await connection.fetchval(COUNT_PARKED))
         return Filling(
-            *(self._model, self._pool, self._log, self._jetstream, self._credentials),
+            *(self._model, self._pool, self._log, self._history),
             generation=generation,
             may_park=may_park,
         )

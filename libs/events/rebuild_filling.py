@@ -11,8 +11,8 @@ import structlog
 from libs.events.consume import PASSING
 from libs.events.envelope import Entry
 from libs.events.errors import LogUnavailable, RebuildRefused
-from libs.events.jetstream import JetStream
-from libs.events.jetstream.reader import Credentials, RawEvent, read
+from libs.events.history import WholeLog
+from libs.events.jetstream.reader import RawEvent
 from libs.events.log import READ_AGAIN_SECONDS, READ_ATTEMPTS_MAX, Log, typed
 from libs.events.projection import apply, dismissed, set_aside, take
 from libs.events.readmodel import USE, Connection, Pool, ReadModel, writing
@@ -41,8 +41,7 @@ class Filling:
         model: ReadModel,
         pool: Pool,
         cases: Log,
-        jetstream: JetStream,
-        credentials: Credentials,
+        history: WholeLog,
         *,
         generation: int,
         may_park: int = PARKED_ANEW_MAX,
@@ -51,17 +50,17 @@ class Filling:
         self._model = model
         self._pool = pool
         self._log = cases
-        self._jetstream = jetstream
-        self._credentials = credentials
+        self._history = history
         self._may_park = may_park
 
     async def read(self, start: int, last: int, on_progress: OnProgress, part: Part = WHOLE) -> None:
         """Apply what stands in the log from *start* to *last* of the cases of a part.
 
-        Raises RebuildRefused when too many cases fail, LogUnavailable, and what PostgreSQL says.
+        Raises RebuildRefused when too many cases fail, LogUnavailable, BooksClosed where the sealed files are needed,
+        and what PostgreSQL says.
         """
         waiting: list[RawEvent] = []
-        async with aclosing(read(self._jetstream, self._credentials, start=start, stop=last)) as reading:
+        async with aclosing(self._history.replayed(start=start, stop=last)) as reading:
             async for events in reading:
                 waiting += events if part is WHOLE else [each for each in events if part.has(each.subject)]
                 position = events[-1].sequence

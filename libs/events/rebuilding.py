@@ -25,6 +25,7 @@ import uvloop
 from libs.events import streams, telemetry
 from libs.events.comparing import Report
 from libs.events.errors import WhistleError
+from libs.events.history import SealedSettings
 from libs.events.jetstream import JetStream, connected
 from libs.events.jetstream.reader import Credentials
 from libs.events.log import opened
@@ -110,7 +111,9 @@ async def _rebuild(model: ReadModel, settings: RebuildSettings, work: Work) -> R
         await streams.check(jetstream, wanted)
         credentials = Credentials(settings.nats_user, password)
         together = Together.on_this_machine((sys.executable, "-P", "-m", module))
-        return await work(Rebuild(model, pool, cases, jetstream, credentials, together=together))
+        sealed = read(SealedSettings).files()
+        rebuild = Rebuild(model, pool, cases, jetstream, credentials, together=together, sealed=sealed)
+        return await work(rebuild)
 
 
 def _tell_progress(progress: Progress) -> None:

@@ -108,7 +108,9 @@ class Retiming:
         last, told = await self._log.last_position(), 0
         if not last:
             return
-        async with aclosing(read(self._jetstream, self._credentials, stop=last)) as batches:
+        # A case that goes on has an event behind closed books: the one that carried it forward.
+        first = await self._log.first_position()
+        async with aclosing(read(self._jetstream, self._credentials, start=first, stop=last)) as batches:
             async for batch in batches:
                 for case_id in {case_id_in(raw.subject.decode()) for raw in batch if _is_live(raw)}:
                     yield case_id

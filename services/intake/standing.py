@@ -57,8 +57,8 @@ STEP_NAMES: Final = STATE_NAMES | {
     "rated": ("You rated it", "您已评价"),
 }
 """What the reporter sees of a case's way."""
-INTERNAL: Final = frozenset({"joined", "due-soon", "card-issued", "scored"})
-"""Between offices: reminders, cards, marks, and that others reported it too."""
+INTERNAL: Final = frozenset({"joined", "due-soon", "card-issued", "scored", "carried-forward"})
+"""Between offices: reminders, cards, marks, that others reported it too; and what only the log's keeping needs."""
 
 
 class Step(BaseModel):

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from libs.events.errors import StoreUnavailable
 from libs.events.jetstream.reader import Credentials
+from libs.events.ledger.archive import PUBLIC_KEY
 from libs.events.runtime import Bus, access_of, needs, on_bus, readiness, run, together
 from libs.events.settings import read
 from libs.events.storage import FileStore, store_at
@@ -32,7 +33,6 @@ LOOKED_SECONDS_MAX: Final = 20.0
 """So long is waited, before anybody is answered, until it is known how each stream stands; then they are answered that
 it is not known yet."""
 KEY_AGAIN_SECONDS: Final = 1.0
-PUBLIC_KEY: Final = "key.pub"
 
 
 def store_of(settings: LedgerSettings) -> FileStore:

@@ -91,7 +91,7 @@ def test_types_are_unique() -> None:
 
 
 def test_every_event_there_is_stands_in_the_registry() -> None:
-    publishers = ("dispatch", "evaluation", "intake", "patrol")
+    publishers = ("dispatch", "evaluation", "intake", "ledger", "patrol")
     modules = {f"libs.events.contracts.{name}" for name in publishers}
     assert {each for each in Event.__subclasses__() if each.__module__ in modules} == set(EVENTS)
 

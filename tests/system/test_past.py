@@ -17,6 +17,7 @@ from libs.events.contracts.dispatch import Assigned
 from libs.events.contracts.intake import CaseAdopted, CaseFiled
 from libs.events.envelope import Context, Entry
 from libs.events.errors import NotYet, PastTooLong
+from libs.events.history import WholeLog
 from libs.events.jetstream.reader import Credentials, read
 from libs.events.log import Fact, History, Log
 from libs.events.past import PAST_EVENTS_MAX, Pasts, Seen
@@ -131,9 +132,8 @@ async def pasts(written: Written, model: ReadModel) -> AsyncGenerator[Pasts]:
         log_of(stack, service) as (log, jetstream),
     ):
         await prepare(pool, model)
-        yield Pasts(
-            model, lambda: pool, log, jetstream, Credentials(service, stack.secret(service)), lambda: NOW
-        )
+        history = WholeLog(jetstream, Credentials(service, stack.secret(service)))
+        yield Pasts(model, lambda: pool, log, history, lambda: NOW)
 
 
 def some_pasts(written: Written, trials: int = TRIALS) -> Iterator[datetime | int]:

@@ -31,8 +31,8 @@ ANSWER_SECONDS_MAX: Final = 60.0
 SEEDS: Final = {"water": new_seed(), "fire": new_seed()}
 SERVICES: Final = ("intake", "dispatch", "evaluation", "notify")
 LOG: Final = (
-    *(*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "replayer", "keys"),
-    *("backup", "breakglass"),
+    *(*SERVICES, "ledger", "provision", "importer", "auditor", "persons", "replayer", "bookkeeper"),
+    *("keys", "backup", "breakglass"),
 )
 BUS: Final = ("provision-bus", "dispatch-bus", "intake-bus")
 DEPARTMENTS: Final = ("department-water", "department-fire")
@@ -120,11 +120,11 @@ def _calls() -> Iterable[str]:
             yield f"$JS.ACK.hub.hash.{stream}.{consumer}.1.1.1.1.1"
 
 
-REBUILDERS: Final = (*SERVICES, "ledger", "auditor", "replayer")
+REBUILDERS: Final = (*SERVICES, "ledger", "auditor", "replayer", "bookkeeper")
 SEALED: Final = ("CASES", "POLICY", "NOTICES", "PERSONS")
 READERS: Final[Mapping[str, tuple[str, ...]]] = {
-    "CASES": (*SERVICES, "importer", "auditor", "persons", "replayer"),
-    "POLICY": (*SERVICES, "importer", "auditor", "provision", "persons", "replayer"),
+    "CASES": (*SERVICES, "importer", "auditor", "persons", "replayer", "bookkeeper"),
+    "POLICY": (*SERVICES, "importer", "auditor", "provision", "persons", "replayer", "bookkeeper"),
     "NOTICES": ("notify", "auditor", "persons"),
     "PERSONS": ("notify", "auditor", "persons"),
     "PARKED": ("auditor",),
@@ -141,7 +141,7 @@ READERS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 SEEN_BY: Final = {
     **READERS,
-    "PARKED": (*SERVICES, "importer", "auditor", "persons"),
+    "PARKED": (*SERVICES, "importer", "auditor", "persons", "bookkeeper"),
     "ACTS": ("dispatch-bus",),
     "SENSED": ("intake-bus",),
     **{stream: (*READERS[stream], "ledger", "backup") for stream in SEALED},
@@ -160,7 +160,7 @@ AT_ANY_SUBJECT: Final = {
 
 DIRECT: Final = {
     **READERS,
-    "CASES": (*SERVICES, "importer", "auditor", "persons"),
+    "CASES": (*SERVICES, "importer", "auditor", "persons", "bookkeeper"),
     "LEDGER": ("auditor",),
     "KV_RECEIVERS": ("notify", "backup"),
     "DEPARTMENTS": (),
@@ -170,7 +170,8 @@ DIRECT: Final = {
 def _table() -> Iterable[tuple[str, Iterable[str]]]:
     """Who may publish on a subject; the first that fits, in the pattern language of the server, counts."""
     for event in EVENTS:
-        publisher = event.SOURCE.removeprefix("/")
+        # What the ledger states of a case, whoever closes the books writes.
+        publisher = event.SOURCE.removeprefix("/").replace("ledger", "bookkeeper")
         yield f"case.*.{event.name()}.*", {publisher, "importer"}
         yield f"case.*.{event.name()}.*.*", {publisher} & {"dispatch", "evaluation"}
     yield "case.*.*.*", ["importer"]
@@ -239,7 +240,10 @@ def _table_of_consumers() -> Iterable[tuple[str, Iterable[str]]]:
     for service in SERVICES:
         yield f"$JS.API.CONSUMER.CREATE.CASES.{service}", ["provision"]
         yield f"$JS.API.CONSUMER.DELETE.CASES.{service}", ()
-        yield f"$JS.API.CONSUMER.INFO.CASES.{service}", (service, "provision", "importer", "auditor")
+        yield (
+            f"$JS.API.CONSUMER.INFO.CASES.{service}",
+            (service, "provision", "importer", "auditor", "bookkeeper"),
+        )
         yield f"$JS.API.CONSUMER.MSG.NEXT.CASES.{service}", [service]
         yield f"$JS.ACK.CASES.{service}.>", [service]
         yield f"$JS.ACK.*.*.CASES.{service}.>", [service]
@@ -248,7 +252,7 @@ def _table_of_consumers() -> Iterable[tuple[str, Iterable[str]]]:
     for stream in SEALED[1:]:
         yield f"$JS.API.CONSUMER.CREATE.{stream}.*", ("ledger", "auditor", "provision")
         yield f"$JS.API.CONSUMER.DELETE.{stream}.*", ("ledger", "auditor")
-    yield "$JS.API.CONSUMER.INFO.CASES.*", ("provision", "importer", "auditor")
+    yield "$JS.API.CONSUMER.INFO.CASES.*", ("provision", "importer", "auditor", "bookkeeper")
     yield "$JS.FC.>", REBUILDERS
     for stream, consumer, owner in (
         ("TIMERS", streams.TIMER_CONSUMER, "dispatch"),

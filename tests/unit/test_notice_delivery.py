@@ -56,6 +56,8 @@ CODES = frozenset(
         "officer",
         "unit",
         "kind",
+        "digest",
+        "packed",  # of what nobody is sent: tests/unit/test_notify.py
     }
     | {
         "photos",

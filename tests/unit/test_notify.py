@@ -11,12 +11,14 @@ from libs.events.contracts.base import Event
 from libs.events.contracts.dispatch import Assigned, DueSoon, Escalated, EscalationReason, Step, Summoned
 from libs.events.contracts.evaluation import CaseClosed, Outcome
 from libs.events.contracts.intake import CaseFiled, CaseMerged, CaseRejected
+from libs.events.contracts.ledger import CaseCarriedForward
 from libs.events.envelope import Origin
 from libs.events.policy import Card, Department, Name
 from libs.events.testing.examples import EXAMPLES, REPORTED_AT, entry_of
 from libs.events.wording import COLOURS, OUTCOMES, REASONS, STEPS
 from services.notify.deciding.notices import Notice, Occasion, notice_about
 from services.notify.deciding.texts import ENDINGS
+from services.notify.delivery.planner import is_told
 from tests.unit.specs import ANY_EVENT, FILED, reported, rule_book
 
 WATER = Department(code="water", name=Name(zh="供排水公司", en="Water Company"))
@@ -71,6 +73,11 @@ def test_what_is_filed_at_once_is_not_told_twice_at_once() -> None:
 @pytest.mark.parametrize("event", EXAMPLES.values())
 def test_nobody_is_told_about_history(event: Event, origin: Origin) -> None:
     assert told(event, origin=origin) is None
+
+
+def test_what_carries_a_case_forward_goes_out_to_nobody() -> None:
+    assert is_told(entry_of(FILED, 2))
+    assert not is_told(entry_of(EXAMPLES[CaseCarriedForward], 2))
 
 
 def test_a_notice_names_its_cause_and_is_the_same_whenever_it_is_made() -> None:

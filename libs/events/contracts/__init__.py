@@ -40,6 +40,7 @@ from libs.events.contracts.intake import (
     CaseReported,
     ReportJoined,
 )
+from libs.events.contracts.ledger import CaseCarriedForward
 from libs.events.contracts.patrol import CheckedIn, PatrolEnded, PatrolFound, PatrolOrdered
 
 EVENTS: Final[tuple[type[Event], ...]] = (
@@ -78,5 +79,6 @@ EVENTS: Final[tuple[type[Event], ...]] = (
     CheckedIn,
     PatrolFound,
     PatrolEnded,
+    CaseCarriedForward,
 )
 """In the order of a case's life.  A new event type is added here; everything else finds it."""

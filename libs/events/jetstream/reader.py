@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import structlog
 
-from libs.events.errors import LogUnavailable
+from libs.events.errors import BooksClosed, LogUnavailable
 from libs.events.jetstream.client import JetStream, NotNow, Refused, Unknown, as_library_error
 from libs.events.subjects import CASES
 
@@ -80,7 +80,7 @@ def read(
     Ends after position *stop*; without one it goes on for ever, following the stream. A lost connection, a lost
     consumer or a missing delivery is repaired by starting again behind the last event that was given out.
     Raises LogUnavailable after REOPEN_ATTEMPTS_MAX openings in a row that brought nothing, LogRefused for a stream
-    that is not there or may not be read.
+    that is not there or may not be read, BooksClosed when it does not have these events any more.
     """
     return _read(lambda: _Reading(jetstream, credentials, stream, RawWire), start, stop)
 
@@ -107,6 +107,9 @@ async def _read(
             await reading.open(position + 1)
             async for events in reading.batches():
                 failures = 0
+                if events[0].sequence != position + 1:
+                    # No event is ever missing: the server began with the first that it still has.
+                    raise BooksClosed(events[0].sequence)
                 if stop is not None and events[-1].sequence >= stop:
                     yield [event for event in events if event.sequence <= stop]
                     return

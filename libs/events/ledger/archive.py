@@ -16,9 +16,10 @@ from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Final
 
+from libs.events.errors import WhistleError
 from libs.events.ledger import merkle
 from libs.events.ledger.merkle import HASH_BYTES, Hashes, Node, Peaks, RangeProof, cover
-from libs.events.ledger.notes import Note, NoteInvalid, parsed
+from libs.events.ledger.notes import Note, NoteInvalid, Verifier, parsed
 from libs.events.ledger.stretches import Sealed, Stretch, stretch_named, unpacked
 from libs.events.ledger.tiles import Tile, hash_in, tile_of
 from libs.events.storage import FileStore
@@ -27,12 +28,14 @@ TILES_KEPT_MAX: Final = 1_024
 """In memory, of 8 KiB each."""
 READ_AGAIN_MAX: Final = 3
 """A file may be joined into a larger one between its listing and its reading: so often is the list made anew."""
+PUBLIC_KEY: Final = "key.pub"
+"""In the store, beside the trees: with what the checkpoints can be checked."""
 CHECKPOINTS: Final = "checkpoints"
 STRETCHES: Final = "sealed"
 CREATED: Final = "log.created"
 
 
-class ArchiveBroken(Exception):
+class ArchiveBroken(WhistleError):
     """The files of a tree do not hold what they must; the text says which."""
 
 
@@ -181,6 +184,22 @@ async def opened(store: FileStore, stream: str, origin: str) -> Archive:
     archive = Archive(store, stream, origin)
     await archive.refresh()
     return archive
+
+
+async def opened_in(store: FileStore, stream: str) -> Archive:
+    """The archive of a stream in the ledger's store, whose key beside it says whose it is.
+
+    For whoever reads what is sealed; whoever checks it is given the key by somebody they trust.
+    Raises ArchiveBroken, StoreUnavailable.
+    """
+    content = await store.get(PUBLIC_KEY)
+    if content is None:
+        raise ArchiveBroken("there are no sealed files: no key lies there")
+    try:
+        name = Verifier.of(content.decode()).name
+    except (NoteInvalid, UnicodeDecodeError) as error:
+        raise ArchiveBroken(f"{PUBLIC_KEY} cannot be read: {error}") from error
+    return await opened(store, stream, f"{name}/{stream}")
 
 
 def _reaching(found: Iterable[Stretch]) -> list[Stretch]:

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from typing import Final, NamedTuple
 
+from libs.events.errors import WhistleError
+
 HASH_BYTES: Final = 32
 EMPTY_ROOT: Final = sha256(b"").digest()
 NODE: Final = b"\x01"
@@ -25,7 +27,7 @@ Hashes = Callable[[Node], bytes]
 """Tells the hash of a complete subtree."""
 
 
-class ProofInvalid(Exception):
+class ProofInvalid(WhistleError):
     """A proof does not lead to the root that it should lead to, or is none at all."""
 
 

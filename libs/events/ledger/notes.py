@@ -17,6 +17,7 @@ from typing import Final, NamedTuple, Self
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
+from libs.events.errors import WhistleError
 from libs.events.ledger.merkle import HASH_BYTES
 
 NOTE_BYTES_MAX: Final = 1_000_000
@@ -34,7 +35,7 @@ _SIZE: Final = re.compile(r"0|[1-9][0-9]{0,18}")
 _SECRET: Final = "PRIVATE+KEY+"  # noqa: S105 - what a key file begins with
 
 
-class NoteInvalid(Exception):
+class NoteInvalid(WhistleError):
     """A note, key or checkpoint that is not what it should be; the text says what is wrong."""
 
 

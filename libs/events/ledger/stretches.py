@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 
 import zstandard
 
+from libs.events.errors import WhistleError
 from libs.events.ledger.leaf import Leaf, leaf_of
 
 FORMAT: Final = "whistle-stretch/1"
@@ -29,7 +30,7 @@ LEVEL: Final = 3
 _NAME: Final = re.compile(r"sealed/(\d{20})-(\d{20})-([0-9a-f]{64})\.zst")
 
 
-class StretchBroken(Exception):
+class StretchBroken(WhistleError):
     """A sealed file that is not what its name says; the text says which and why."""
 
 

@@ -48,6 +48,7 @@ from libs.events.contracts.intake import (
     CaseReported,
     ReportJoined,
 )
+from libs.events.contracts.ledger import CaseCarriedForward
 from libs.events.contracts.patrol import CheckedIn, PatrolEnded, PatrolFound, PatrolOrdered, PatrolPoint
 from libs.events.envelope import Context, Entry, Envelope, Origin, seal
 from libs.events.ids import derived_event_id
@@ -218,7 +219,16 @@ _PATROL: Final[tuple[Event, ...]] = (
     PatrolFound(case_id=OTHER_CASE_ID, category="1101"),
     PatrolEnded(passed=("qiaotou-04/1",), missed=("qiaotou-04/2",), by="worker"),
 )
-_ALL: Final = (*_INTAKE, *_DISPATCH, *_EVALUATION, *_PATROL)
+# Of a case with one event, a document with nothing but an id.
+_LEDGER: Final[tuple[Event, ...]] = (
+    CaseCarriedForward(
+        through=1,
+        events=1,
+        digest="sha256:ce44bacca12e9f32b849489e2fc92429ebd3e8f02129cfc69e84844b01e12230",
+        packed="eNpFxLsSQDAQBdB/ubVkdsUj/EqiCFmvhkFn/DupnOI4xxmGcIomzk1RVrVtKPRDlHGaV33Ivh2XRM3IcHss0aP1ILaj6UkUfVSdsin6sceDrnsBIO8ZbQ==",
+    ),
+)
+_ALL: Final = (*_INTAKE, *_DISPATCH, *_EVALUATION, *_PATROL, *_LEDGER)
 EXAMPLES: Final[dict[type[Event], Event]] = {type(event): event for event in _ALL}
 """By class, in the order of a case's life."""
 

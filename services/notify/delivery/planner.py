@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from libs.events import faults
+from libs.events.contracts.ledger import CaseCarriedForward
 from libs.events.envelope import Entry, Origin
 from libs.events.log import Log
 from services.notify.channels.base import Due, Medium, notice_of
@@ -90,5 +91,5 @@ class Planner:
 
 
 def is_told(entry: Entry) -> bool:
-    """Whether anybody is told of a fact: nobody hears of imported or replayed history."""
-    return entry.envelope.origin is Origin.LIVE
+    """Whether anybody is told of a fact: nobody hears of imported or replayed history, nor twice of what was told."""
+    return entry.envelope.origin is Origin.LIVE and not isinstance(entry.event, CaseCarriedForward)

@@ -144,7 +144,11 @@ class Replays:
     async def _parts(self, replay: Replay) -> AsyncIterator[list[RawEvent]]:
         if replay.position >= replay.last_position:
             return
+        # What is behind closed books is too old to be told again.
         start, stop = replay.position + 1, replay.last_position
+        start = max(start, await self._reading.log.first_position())
+        if start > stop:
+            return
         async with aclosing(
             read(self._reading.jetstream, self._reading.credentials, start=start, stop=stop)
         ) as reading:
