@@ -65,8 +65,14 @@ async def measure(folder: Path, plan: Plan, tell: Tell) -> list[Figure]:
     tell("proofs of single events")
     return [
         Figure("audit", "export of everything", "events/s", tuple(exported)),
-        Figure("audit", VERIFY_NAME, "events/s", tuple(verified), f"{cores} processes, their start included"),
-        Figure("audit", "verify the sealed files", "events/s", tuple(files), f"{cores} processes"),
+        Figure(
+            "audit",
+            VERIFY_NAME,
+            "events/s",
+            tuple(verified),
+            f"up to {cores} processes, their start included",
+        ),
+        Figure("audit", "verify the sealed files", "events/s", tuple(files), f"up to {cores} processes"),
         Figure("audit", "verify an export by the auditor's script", "events/s", tuple(scripted), "1 process"),
         *await _proofs(archive, keys),
     ]

@@ -56,7 +56,7 @@ def export_(  # noqa: PLR0913, PLR0917 - each is an option of the command
     ] = None,
     everything: Annotated[bool, typer.Option("--everything", help="all that is sealed · 全部")] = False,
     stream: Annotated[
-        list[str] | None, typer.Option(help="CASES, POLICY, NOTICES; repeatable · 流，可重复")
+        list[str] | None, typer.Option(help=f"{', '.join(STREAMS)}; repeatable · 流，可重复")
     ] = None,
     since: Annotated[
         Path | None,
@@ -66,7 +66,7 @@ def export_(  # noqa: PLR0913, PLR0917 - each is an option of the command
         int | None, typer.Option(min=1, help="under the kept checkpoint of so many events · 指定检查点")
     ] = None,
     wait: Annotated[
-        bool, typer.Option("--wait", help="for a checkpoint of all that is in the log now · 等待最新事件封存")
+        bool, typer.Option("--wait", help="for a checkpoint of all that CASES holds now · 等待最新事件封存")
     ] = False,
     store: Annotated[str | None, StoreOption] = None,
     as_json: JsonOption = False,

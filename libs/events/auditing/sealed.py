@@ -18,7 +18,7 @@ from libs.events.ledger.notes import Checked, Note, NoteInvalid, checked, parsed
 from libs.events.ledger.stretches import Stretch, stretch_named, unpacked
 from libs.events.ledger.tiles import HEIGHT, WIDTH, Tile, hashes_of, whole_root
 
-ALONE_EVENTS_MAX: Final = 20_000
+ALONE_EVENTS_MAX: Final = 150_000
 """Fewer are checked sooner by one process than others have started."""
 READ_AGAIN_MAX: Final = 3
 """So often are files listed anew that were joined meanwhile."""

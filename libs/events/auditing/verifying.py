@@ -41,7 +41,7 @@ from libs.events.ledger.notes import (
 
 BLOCK_EVENTS: Final = 4_096
 """That one process takes at a time."""
-ALONE_EVENTS_MAX: Final = 4 * BLOCK_EVENTS
+ALONE_EVENTS_MAX: Final = 300_000
 """Fewer are checked sooner by one process than others have started."""
 
 
