@@ -24,7 +24,7 @@ from tests.contract.published import (
     contracts,
     with_deprecations,
 )
-from tests.contract.wire import NOTICE, SENSOR_ANSWER, WRITTEN
+from tests.contract.wire import NOTICE, SEALED, SENSOR_ANSWER, WRITTEN
 
 DESCRIPTION: Final = """\
 What Whistle (吹哨) and the systems around it say to each other over NATS. Facts and acts are CloudEvents 1.0 in \
@@ -98,6 +98,7 @@ def _carried() -> dict[str, tuple[str, ...]]:
         "departmentAsks": tuple(map(ask_name, ASKS)),
         "answers": (ANSWER,),
         "notices": (NOTICE,),
+        "checkpoints": (SEALED,),
         "sensorReports": (SENSOR_REPORT,),
         "sensorAnswers": (SENSOR_ANSWER,),
     }

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from libs.events.bodies import CODE_CHARACTERS_MAX
 from libs.events.contracts import EVENTS
+from libs.events.streams import LEDGER_STREAMS
 from services.dispatch.asks import ASKS
 from services.dispatch.bodies import DEPARTMENT_VERBS
 
@@ -59,6 +60,7 @@ _PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     },
     "channel": {"description": "How somebody is told: `webhook`, `mail` or `sms`."},
     "sensor": {"description": "The sensor's name as a token, as departments' codes are."},
+    "stream": {"description": "The sealed stream.", "enum": list(LEDGER_STREAMS)},
     "receiver": {"description": "Who is told, as a subject token."},
 }
 
@@ -119,6 +121,12 @@ CHANNELS: Final[dict[str, dict[str, Any]]] = {
         "description": "Every attempt to tell somebody of the case's fact number `{version}`. For Whistle's own "
         "services alone; `whistle notices CASE` shows it.",
     },
+    "checkpoints": {
+        "address": "ledger.{stream}",
+        "title": "Signed checkpoints of the log · 日志签名检查点",
+        "description": "Kept for good in the stream `LEDGER` (account `LOG`), each consistent with all before it. "
+        "Others read the newest over HTTP of the ledger, `GET /checkpoints/{stream}`.",
+    },
     "sensorReports": {
         "address": "sensor/{sensor}/report",
         "title": "Reports of sensors · 传感器上报",
@@ -157,6 +165,7 @@ OPERATIONS: Final[dict[str, dict[str, Any]]] = {
         "send", "caseFactsOfADepartment", "A service states a fact that a department must learn."
     ),
     "recordNotice": _operation("send", "notices", "Notify records whom it told what."),
+    "showCheckpoint": _operation("send", "checkpoints", "The ledger shows what it signed."),
     "takeSensorReport": _operation("receive", "sensorReports", "A sensor reports a problem."),
     "answerSensor": _operation("send", "sensorAnswers", "A sensor hears what became of its report."),
 }

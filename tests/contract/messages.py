@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from libs.events.contracts.base import contract_uri
 from libs.events.contracts.dispatch import Assigned
 from libs.events.envelope import Envelope, encode
+from libs.events.ledger.notes import Checkpoint, Signer
 from libs.events.testing.examples import CASE_ID, REPORTED_AT
 from services.dispatch.asks import ASKS, REPLAY, UNAVAILABLE, UNIT
 from services.dispatch.bodies import DEPARTMENT_VERBS
@@ -16,11 +17,12 @@ from services.dispatch.inbox.faults import REASONS as FAULTS
 from services.dispatch.inbox.faults import Fault
 from services.dispatch.reasons import REASONS
 from services.intake.sensors import SensorBody
+from services.ledger.board import SOURCE, document_of
 from services.notify.channels.base import Due, Medium
 from services.notify.delivery.records import Record, _document  # pyright: ignore[reportPrivateUsage]
 from tests.contract.golden import examples
 from tests.contract.published import ACT_EXAMPLES, ENVELOPE, SENSOR_EXAMPLE, SENSOR_REPORT, act_type
-from tests.contract.wire import ACT, DONE, NOT_DONE, NOTICE, PAGE, SENSOR_ANSWER
+from tests.contract.wire import ACT, DONE, NOT_DONE, NOTICE, PAGE, SEALED, SENSOR_ANSWER
 
 SCHEMAS: Final = "#/components/schemas/"
 CLOUD_EVENT: Final = "application/cloudevents+json"
@@ -82,6 +84,10 @@ _FAILED: Final = Record(
     message_id=_TOLD.notice_id,
 )
 _NOTICE_EXAMPLE: Final = _document(_TOLD, _FAILED, "0197c6a0-5a3e-7c3e-9a35-3d0e6a4f9f12")
+_SEALED_EXAMPLE: Final = document_of(
+    Signer("city.example", bytes(range(32))).sign(Checkpoint("city.example/CASES", 2_917, bytes(range(32)))),
+    REPORTED_AT,
+)[1]
 _SAYS_ITSELF: Final = ("What is wrong stands in the reason.", "原因见 reason 字段。")
 
 
@@ -104,7 +110,7 @@ def messages() -> dict[str, Any]:
     facts = {kind.TYPE: _fact(envelope) for kind, envelope in examples().items()}
     acts = {act_type(verb): _act(verb) for verb in DEPARTMENT_VERBS}
     asks = {ask_name(verb): _ask(verb) for verb in ASKS}
-    return {**facts, **acts, **asks, ANSWER: _answer(), NOTICE: _notice(), **_sensors()}
+    return {**facts, **acts, **asks, ANSWER: _answer(), NOTICE: _notice(), SEALED: _sealed(), **_sensors()}
 
 
 def _fact(envelope: Envelope) -> dict[str, Any]:
@@ -182,6 +188,27 @@ def _notice() -> dict[str, Any]:
         "contentType": CLOUD_EVENT,
         "payload": {"type": "object", "required": [*told], "properties": told},
         "examples": [{"name": "NoticeAttempted", "payload": orjson.loads(_NOTICE_EXAMPLE)}],
+    }
+
+
+def _sealed() -> dict[str, Any]:
+    told = {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "description": "The same for the same checkpoint."},
+        "source": {"const": SOURCE},
+        "type": {"const": SEALED},
+        "subject": {"type": "string", "description": "The origin."},
+        "time": {"type": "string", "format": "date-time"},
+        "datacontenttype": {"const": "application/json"},
+        "dataschema": {"const": contract_uri(SEALED)},
+        "data": {"$ref": SCHEMAS + SEALED},
+    }
+    return {
+        "title": "LogSealed",
+        "summary": "A signed checkpoint of a stream of evidence.",
+        "contentType": CLOUD_EVENT,
+        "payload": {"type": "object", "required": [*told], "properties": told},
+        "examples": [{"name": "LogSealed", "payload": orjson.loads(_SEALED_EXAMPLE)}],
     }
 
 

@@ -9,6 +9,7 @@ DONE: Final = "whistle.answer.done.v1"
 PAGE: Final = "whistle.answer.page.v1"
 NOT_DONE: Final = "whistle.answer.not-done.v1"
 NOTICE: Final = "whistle.notice.attempted.v1"
+SEALED: Final = "whistle.ledger.sealed.v1"
 SENSOR_ANSWER: Final = "whistle.sensor.answer.v1"
 DIRECTIONS: Final = {
     ACT: Direction.SENT,
@@ -16,6 +17,7 @@ DIRECTIONS: Final = {
     PAGE: Direction.PUBLISHED,
     NOT_DONE: Direction.PUBLISHED,
     NOTICE: Direction.PUBLISHED,
+    SEALED: Direction.PUBLISHED,
     SENSOR_ANSWER: Direction.PUBLISHED,
 }
 
@@ -137,6 +139,25 @@ WRITTEN: Final[dict[str, dict[str, Any]]] = {
             "reason": {"type": "string"},
             "replay": {"type": "integer"},
             "message_id": {"type": "string", "description": "Under which id the receiver has it."},
+        },
+    },
+    SEALED: {
+        "title": "LogSealed",
+        "description": "A signed checkpoint: what a stream of evidence was, up to one of its events.",
+        "type": "object",
+        "required": ["origin", "size", "root", "note"],
+        "properties": {
+            "origin": {"type": "string", "description": "The deployment's name, `/`, and the stream."},
+            "size": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "The events under it, from the first on.",
+            },
+            "root": {"type": "string", "description": "The root of their Merkle tree (RFC 9162), base64."},
+            "note": {
+                "type": "string",
+                "description": "The same, signed: a note of C2SP (tlog-checkpoint). Only this proves anything.",
+            },
         },
     },
     SENSOR_ANSWER: {

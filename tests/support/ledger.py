@@ -175,6 +175,7 @@ async def shown(servers: Servers, stream: str = NOTICES) -> list[Checkpoint]:
     while stored := await jetstream.next_on_leader(LEDGER, f"ledger.{stream}", position):
         document = orjson.loads(stored.payload)
         checkpoint = checked(parsed(document["data"]["note"].encode()), SIGNER.verifier).checkpoint
+        assert set(document["data"]) == {"origin", "size", "root", "note"}
         assert (document["subject"], document["data"]["size"]) == (checkpoint.origin, checkpoint.size)
         found.append(checkpoint)
         position = stored.sequence + 1
