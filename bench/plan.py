@@ -14,6 +14,7 @@ class Measure(StrEnum):
 
     MEMORY = "memory"
     REPLAY = "replay"
+    LEDGER = "ledger"
     PROJECTION = "projection"
     REBUILD = "rebuild"
     APPEND = "append"

@@ -14,6 +14,7 @@ from bench import (
     escalating,
     fill,
     importing,
+    ledger,
     machine,
     projection,
     race,
@@ -38,6 +39,18 @@ ESCALATED_SECONDS_TARGET: Final = 2
 DELIVERED_MILLISECONDS_TARGET: Final = 20
 ACTS_PER_SECOND_TARGET: Final = 2_000
 REBUILT_EVENTS_PER_SECOND_TARGET: Final = 1_000_000 / 30
+
+OF_THE_LOG: Final = (
+    (Measure.LEDGER, ledger.measure),
+    (Measure.PROJECTION, projection.measure),
+    (Measure.REBUILD, rebuild.measure),
+)
+"""What is measured on the log once it is filled."""
+OF_THE_BUS: Final = (
+    (Measure.RACE, race.measure),
+    (Measure.TIMERS, escalating.measure),
+    (Measure.DEPARTMENTS, departments.measure),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,23 +106,19 @@ async def _on_servers(servers: Arena, plan: Plan, tell: Tell, figures: list[Figu
         other: Peer | None = None
         if plan.has(Measure.REPLAY, Measure.APPEND):
             other = await stack.enter_async_context(peer(servers))
-        if plan.has(Measure.MEMORY, Measure.REPLAY, Measure.PROJECTION, Measure.REBUILD):
+        if plan.has(Measure.MEMORY, Measure.REPLAY, Measure.LEDGER, Measure.PROJECTION, Measure.REBUILD):
             figures += await fill.measure(servers, plan, tell)
         if other and plan.has(Measure.REPLAY):
             await fill.fill_peer(plan, other, tell)
             figures += await replay.measure(servers, plan, other, tell)
-        if plan.has(Measure.PROJECTION):
-            figures += await projection.measure(servers, plan, tell)
-        if plan.has(Measure.REBUILD):
-            figures += await rebuild.measure(servers, plan, tell)
+        for each, measured in OF_THE_LOG:
+            if plan.has(each):
+                figures += await measured(servers, plan, tell)
         if other and plan.has(Measure.APPEND):
             figures += await append.measure(servers, plan, other, tell)
-        if plan.has(Measure.RACE):
-            figures += await race.measure(servers, plan, tell)
-        if plan.has(Measure.TIMERS):
-            figures += await escalating.measure(servers, plan, tell)
-        if plan.has(Measure.DEPARTMENTS):
-            figures += await departments.measure(servers, plan, tell)
+        for each, measured in OF_THE_BUS:
+            if plan.has(each):
+                figures += await measured(servers, plan, tell)
 
 
 async def _on_services(stack: Arena, plan: Plan, folder: Path, tell: Tell, figures: list[Figure]) -> None:
@@ -137,6 +146,7 @@ def targets(figures: list[Figure]) -> list[Target]:
     if rebuilt := figure_named(figures, rebuild.RATE_NAME):
         text = "rebuild beside the old version, a million events in 30 s"
         found.append(Target(text, rebuilt.median, "at least", REBUILT_EVENTS_PER_SECOND_TARGET, "events/s"))
+    found += ledger.targets(figures)
     if imported := figure_named(figures, importing.RATE_NAME):
         found.append(
             Target(f"{BOSTON_ROWS:,} rows imported, at this rate", BOSTON_ROWS / imported.median, "at most",
