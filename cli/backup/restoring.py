@@ -13,6 +13,7 @@ from cli.backup.target import Target, filling
 from libs.events import streams
 from libs.events.errors import BackupRefused
 from libs.events.jetstream import JetStream
+from libs.events.ledger.archive import Archive
 from libs.events.ledger.merkle import Peaks
 from libs.events.ledger.stretches import Sealed, Stretch, unpacked
 from libs.events.restoring import Restoring
@@ -53,9 +54,11 @@ async def restore(
         created = await restoring.begin()
         await _fill(holding, restoring, found, regrown, on_step)
         await _extras(holding, jetstream, target.master, replicas, on_step)
-        for tree in holding.trees:  # the ledger knows then that this is the log that it sealed
-            archive = regrown[tree.stream].archive if ledger else tree.archive
-            await archive.keep_created(created[tree.stream])
+        for (
+            stream,
+            at,
+        ) in created.items():  # the ledger knows then that these are what it sealed, or found empty
+            await Archive(ledger or holding.store, stream, "").keep_created(at)
         if ledger:
             await ledger.create(PUBLIC_KEY, f"{holding.key}\n".encode())
         await restoring.finish(holding.sizes())

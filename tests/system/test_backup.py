@@ -218,3 +218,31 @@ async def test_the_loop_goes_on_and_so_does_the_ledger(anew: Stack, lost: Lost) 
     check_consistency(old, first.root, new, last.root, await archive.consistency(old, new))
     ready = await asyncio.to_thread(ask, anew.service_url("ledger"), "/readyz")
     assert all(each["ok"] for each in ready["checks"]), ready
+
+
+@pytest.mark.full
+async def test_a_log_whose_volume_was_lost_comes_back_from_the_ledgers_own_store(tmp_path: Path) -> None:
+    """PostgreSQL is still there, with read models that may have gone further than what was signed."""
+    policy = example_in(tmp_path / "policy", time_lapse=1)
+    with machine() as home:
+        with running(policy_dir=policy, home=home) as stack:
+            case_id = report(stack)["case_id"]
+            await until_in_log(stack, case_id, "assigned")
+            await caught_up(stack, *SERVICES)
+            await asyncio.to_thread(
+                backed_up, stack, home / "beside"
+            )  # it comes back when all of it is signed
+            before = await evidence(stack)
+        shutil.rmtree(home / "nats")
+        told = restored(home, home / "ledger", "--unsigned")
+        assert told["streams"]["CASES"]["events"] == len(before["CASES"])
+        assert told["key_was_given"]
+        with running(policy_dir=policy, home=home) as stack:
+            await caught_up(stack, *SERVICES)
+            assert await evidence(stack) == before
+            for verb in ("accept", "handle"):
+                await asyncio.to_thread(act, stack, "water", case_id, verb)
+            await asyncio.to_thread(verify, stack, case_id)
+            await until_in_log(stack, case_id, "closed")
+            ready = await asyncio.to_thread(ask, stack.service_url("ledger"), "/readyz")
+            assert all(each["ok"] for each in ready["checks"]), ready
