@@ -1,6 +1,5 @@
 """Where the sealed files lie, which trees are in them, and keys and checkpoints as somebody gives them."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -8,6 +7,7 @@ from typing import Final
 import typer
 
 from cli.output import UsageError
+from cli.stack.plan import store_location
 from cli.stack.state import whistle_home
 from libs.events.auditing.trusting import Keys
 from libs.events.ledger.archive import Archive, ArchiveBroken, opened
@@ -17,7 +17,6 @@ from libs.events.storage import FileStore, FolderStore, S3Settings, store_at
 from libs.events.streams import LEDGER_STREAMS
 
 STREAMS: Final = LEDGER_STREAMS
-KEY_FILE: Final = "key.pub"
 KEY_BYTES_MAX: Final = 10_000
 
 StoreOption = typer.Option(
@@ -29,7 +28,7 @@ StoreOption = typer.Option(
 
 def location_of(given: str | None) -> str:
     """Where the sealed files are: as given, or by WHISTLE_LEDGER_STORE, or in the data folder."""
-    return given or os.environ.get("WHISTLE_LEDGER_STORE") or str(whistle_home() / "ledger")
+    return given or store_location(whistle_home())
 
 
 def store_of(location: str) -> FileStore:

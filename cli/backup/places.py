@@ -23,11 +23,6 @@ def secrets_folder(home: Path) -> Path:
     return Path(given) if given else home / "secrets"
 
 
-def ledger_location(home: Path) -> str:
-    """Where the ledger keeps its files."""
-    return os.environ.get("WHISTLE_LEDGER_STORE") or str(home / "ledger")
-
-
 def same_place(one: str, other: str) -> bool:
     """Whether two locations are the same."""
     if "://" in one or "://" in other:

@@ -7,10 +7,11 @@ import typer
 
 from cli.auditing.comparing import compare_
 from cli.auditing.exporting import export_
-from cli.auditing.places import KEY_FILE, StoreOption, location_of, store_of
+from cli.auditing.places import StoreOption, location_of, store_of
 from cli.auditing.proving import prove_
 from cli.auditing.verifying import verify_
 from cli.output import UsageError
+from libs.events.ledger.archive import PUBLIC_KEY
 
 
 def register(app: typer.Typer) -> None:
@@ -29,7 +30,7 @@ def register(app: typer.Typer) -> None:
 def key(store: Annotated[str | None, StoreOption] = None) -> None:
     """Print the public key that came with the sealed files; give it to auditors by another way · 打印公钥."""
     location = location_of(store)
-    content = asyncio.run(store_of(location).get(KEY_FILE))
+    content = asyncio.run(store_of(location).get(PUBLIC_KEY))
     if content is None:
-        raise UsageError(f"{location} has no {KEY_FILE} yet: nothing was sealed · 尚无公钥")
+        raise UsageError(f"{location} has no {PUBLIC_KEY} yet: nothing was sealed · 尚无公钥")
     typer.echo(content.decode().strip())

@@ -11,10 +11,11 @@ import typer
 from rich.console import Console
 
 from cli.backup.backing import Report, Source, back_up
-from cli.backup.places import ledger_location, master_file, own_key, same_place, secrets_folder, store_of
+from cli.backup.places import master_file, own_key, same_place, secrets_folder, store_of
 from cli.backup.showing import progress
 from cli.embedded.secrets import Secrets
 from cli.output import Column, JsonOption, console, print_json, quiet_logs, shown_time, table
+from cli.stack.plan import store_location
 from cli.stack.state import Stack, whistle_home
 from cli.stopping import EXIT_INTERRUPTED, until_told_to_stop
 from libs.events.jetstream import JetStream, connected
@@ -44,7 +45,7 @@ def backup(
 ) -> None:
     """Copy what is missing there, and look at it again; may be stopped and run again · 增量备份并校验."""
     quiet_logs()
-    own = ledger_location(whistle_home())
+    own = store_location(whistle_home())
     if same_place(own, location):
         raise typer.BadParameter("that is the ledger's own store · 这是账本自身的存储", param_hint="LOCATION")
     began = time.monotonic()

@@ -12,7 +12,6 @@ from cli.backup.checking import check_all
 from cli.backup.holding import Holding, holding_at
 from cli.backup.places import (
     key_of,
-    ledger_location,
     master_file,
     own_key,
     same_place,
@@ -24,6 +23,7 @@ from cli.backup.restoring import restore as fill
 from cli.backup.showing import progress
 from cli.backup.target import Target
 from cli.output import Column, JsonOption, console, print_json, quiet_logs, table
+from cli.stack.plan import store_location
 from cli.stack.provision import stream_replicas
 from cli.stack.state import whistle_home
 from cli.stopping import EXIT_INTERRUPTED, until_told_to_stop
@@ -91,7 +91,7 @@ async def _work(
             await check_all(holding, on_step)
             await check_extras(holding, target.master, on_step)
         else:
-            own = ledger_location(target.home)
+            own = store_location(target.home)
             ledger = None if same_place(own, location) else store_of(own)
             await fill(holding, target, ledger, stream_replicas(), on_step)
     return holding, _report(holding, written=not check)
