@@ -35,7 +35,7 @@ ORIGIN: Final = "city.example/CASES"
 READER: Final = Credentials("bookkeeper", PASSWORD)
 DUPLICATE_WINDOW_NS: Final = 100_000_000
 """Younger events than that no server lets go of."""
-APART_SECONDS: Final = 4.0
+APART_SECONDS: Final = 10.0
 """Between what goes and what stays: while the age limit stands, for a moment, everything grows older."""
 BY_NAME: Final[dict[str, Event]] = {event.name(): event for event in EXAMPLES.values()}
 BEGUN: Final = ("reported", "filed", "assigned", "accepted")
