@@ -5,6 +5,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from cli.stack.rulebook import example_in
@@ -35,6 +36,17 @@ def pytest_configure(config: pytest.Config) -> None:
         derandomize=always_the_same,
     )
     settings.load_profile("whistle")
+
+
+@pytest.fixture(autouse=True)
+def log_lines_as_before() -> Iterator[None]:
+    """A command that runs in this process sets where log lines go, and which: not for the tests after it."""
+    before = structlog.get_config() if structlog.is_configured() else None
+    yield
+    if before is not None:
+        structlog.configure(**before)
+    elif structlog.is_configured():
+        structlog.reset_defaults()
 
 
 @pytest.fixture(scope="module")
