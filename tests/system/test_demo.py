@@ -125,6 +125,7 @@ async def test_kill_9_of_the_demo_leaves_no_process_behind(home: Path) -> None:
         await gone(home, processes)
 
 
+@pytest.mark.full
 async def test_asked_to_end_in_the_middle_of_the_day_it_leaves_nothing(home: Path) -> None:
     with started(home, *LONG) as demo:
         processes = await ready(home)

@@ -204,7 +204,14 @@ def test_the_search_finds_a_word_in_every_form(tmp_path: Path) -> None:
             assert found_below(tmp_path, [text]), "whatever stands before it"
 
 
-@pytest.mark.parametrize("point", ["person.ordered", "vault.erased", "person.erased"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        "person.ordered",
+        pytest.param("vault.erased", marks=pytest.mark.full),
+        pytest.param("person.erased", marks=pytest.mark.full),
+    ],
+)
 async def test_an_erasure_that_died_on_its_way_is_carried_out_once(people: People, point: str) -> None:
     stack, phone = (
         people.stack,

@@ -197,6 +197,7 @@ async def _some_wait(city: City) -> bool:
     return 0 < await waiting(city, "other") < 1_000
 
 
+@pytest.mark.full
 async def test_a_process_that_is_stopped_pauses_the_replay(city: City) -> None:
     process = started(city, "other", "--to", "600", "--speed", "max", "--rate-max", "50", "--anew")
     try:
