@@ -117,10 +117,10 @@ class ReadModel:
 
 @asynccontextmanager
 async def pool_of(dsn: str, *, connections_max: int = POOL_CONNECTIONS_MAX) -> AsyncGenerator[Pool]:
-    """Connections to PostgreSQL whose sessions speak UTC."""
+    """Connections to PostgreSQL whose sessions speak UTC, opened when they are needed."""
     settings = {"timezone": "UTC", "statement_timeout": str(STATEMENT_TIMEOUT_SECONDS * 1000)}
     async with asyncpg.create_pool(
-        dsn, min_size=1, max_size=connections_max, server_settings=settings
+        dsn, min_size=0, max_size=connections_max, server_settings=settings
     ) as pool:
         yield pool
 

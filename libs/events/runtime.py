@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iter
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from socket import gaierror
 from typing import Any, Final
 
 import asyncpg
@@ -43,8 +44,19 @@ from libs.events.web import Check, Readiness, lag_check
 log = structlog.get_logger(__name__)
 
 RULES_REFRESH_SECONDS: Final = 10.0
-START_ATTEMPTS_MAX: Final = 60
-START_AGAIN_SECONDS: Final = 1.0
+BEGINNINGS_MAX: Final = 60
+BEGIN_AGAIN_SECONDS: Final = 1.0
+AWAY: Final = (
+    LogUnavailable,
+    ConnectionError,
+    gaierror,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+)
+"""What says that a server is away: a service waits for it.  Fewer than what passes while it runs, since a file that
+is missing, or a port that is taken, must be said at once."""
 
 
 class Rules:
@@ -91,7 +103,8 @@ class Bus:
 async def on_bus(settings: BusSettings, wanted: Sequence[Stream | Consumer]) -> AsyncGenerator[Bus]:
     """The service's connection to the log, where everything in *wanted* is as it is declared.
 
-    Raises NotProvisioned when a stream or consumer is missing or differs.
+    Raises NotProvisioned when a stream or consumer is missing or differs, LogUnavailable while a server is starting
+    or a cluster has no leader yet.
     """
     password = settings.nats_password.get_secret_value()
     async with (
@@ -99,7 +112,7 @@ async def on_bus(settings: BusSettings, wanted: Sequence[Stream | Consumer]) -> 
         opened(client, deadline_seconds=settings.append_deadline_seconds) as cases,
     ):
         bus = Bus(JetStream(client), cases, Handler(cases))
-        await check_provisioned(bus.jetstream, wanted)
+        await streams.check(bus.jetstream, wanted)
         yield bus
 
 
@@ -139,22 +152,6 @@ def needs(
     wanted = tuple(each for each in streams.log_streams(replicas) if each.name in names)
     consumers = [consumer] if consumer else []
     return (*wanted, *streams.service_consumers(consumers, ack_wait_seconds=ack_wait_seconds))
-
-
-async def check_provisioned(jetstream: JetStream, wanted: Sequence[Stream | Consumer]) -> None:
-    """Raises NotProvisioned when a stream or consumer is missing or differs.
-
-    A server that is starting, or a cluster without a leader yet, is waited for; then LogUnavailable.
-    """
-    for attempt in range(1, START_ATTEMPTS_MAX + 1):
-        try:
-            await streams.check(jetstream, wanted)
-        except LogUnavailable:
-            if attempt == START_ATTEMPTS_MAX:
-                raise
-            await asyncio.sleep(START_AGAIN_SECONDS)
-        else:
-            return
 
 
 async def consume_cases(service: str, bus: Bus, projector: Projector, *, batch_messages_max: int) -> None:
@@ -212,8 +209,29 @@ def run(service: str, settings: TelemetrySettings, main: Callable[[], Awaitable[
 
 async def _to_the_end(main: Callable[[], Awaitable[None]]) -> None:
     try:
-        await main()
+        await with_patience(main)
     except* (NotProvisioned, SchemaMismatch, RuleBookInvalid, LogUnavailable) as group:
         for error in group.exceptions:
             log.error("service_cannot_run", reason=str(error))  # noqa: TRY400 - it says what to do
         raise SystemExit(1) from None
+
+
+async def with_patience(main: Callable[[], Awaitable[None]]) -> None:
+    """Begin again when a server was away, most of all at the start, where no part has its own patience yet."""
+    for beginning in range(1, BEGINNINGS_MAX + 1):
+        try:
+            await main()
+        except* AWAY as group:
+            if beginning == BEGINNINGS_MAX:
+                raise
+            log.warning("service_begins_again", reason=_reason(group))
+        else:
+            return
+        await asyncio.sleep(BEGIN_AGAIN_SECONDS)
+
+
+def _reason(group: BaseExceptionGroup[BaseException]) -> str:
+    error = group.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        return _reason(error)
+    return str(error) or type(error).__name__

@@ -8,7 +8,7 @@ from libs.events.jetstream import JetStream, connected
 from libs.events.keyvalue import KeyValue
 from libs.events.photos import STORES
 from libs.events.projecting import projecting
-from libs.events.runtime import Bus, Rules, check_provisioned, run, together
+from libs.events.runtime import Bus, Rules, run, together
 from libs.events.settings import read
 from libs.events.streams import Consumer, Stream
 from libs.events.subjects import CASES, PARKED, POLICY, TIMERS, UNITS, bucket_stream
@@ -79,7 +79,7 @@ async def _inbox(settings: DispatchSettings, jetstream: JetStream, bus: Bus, rul
         *streams.bus_streams(settings.stream_replicas),
         *streams.act_consumers(ack_wait_seconds=wait),
     )
-    await check_provisioned(jetstream, wanted)
+    await streams.check(jetstream, wanted)
     clerk = Clerk(bus, Refusals(jetstream), rules, lambda: datetime.now(UTC))
     return Inbox(jetstream, clerk, ack_wait_seconds=wait)
 

@@ -24,7 +24,7 @@ from libs.events.ledger.notes import Checkpoint, Signer, checked, parsed
 from libs.events.storage import FolderStore
 from libs.events.subjects import CASES, LEDGER, NOTICES
 from tests.support.nodes import AUDITOR, PASSWORD, Servers
-from tests.support.stack import environment, eventually
+from tests.support.stack import ended_with, environment, eventually
 
 SIGNER: Final = Signer("city.example", bytes(range(32)))
 END_SECONDS_MAX: Final = 120
@@ -76,6 +76,7 @@ class Ledger:
                 env={**environment(self._folder), **own, **self._settings},
                 cwd=repository(),
             )
+        ended_with(self, self._process)
 
     async def url(self) -> str:
         """Where it is asked over HTTP, as soon as it answers."""

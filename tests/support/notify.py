@@ -31,7 +31,7 @@ from libs.events.subjects import RECEIVERS
 from services.notify.subscriptions.model import Secret, State, Subscription
 from services.notify.subscriptions.store import Subscriptions
 from tests.support.receiver import SECRET
-from tests.support.stack import POLL_SECONDS, environment, eventually, log_of
+from tests.support.stack import POLL_SECONDS, ended_with, environment, eventually, log_of
 
 PATIENT: Final = {"WHISTLE_DELIVERY_ATTEMPT_SECONDS": "10", "WHISTLE_DELIVERY_LEASE_SECONDS": "30"}
 """On a machine that is busy, too, an answer comes in time."""
@@ -93,6 +93,7 @@ class Notify:
                 env={**environment(stack.home), **_given(stack), **own, **self._settings},
                 cwd=repository(),
             )
+        ended_with(self, self._process)
 
     @property
     def has_ended(self) -> bool:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from contextlib import asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
@@ -63,6 +64,17 @@ def machine() -> Generator[Path]:
         yield home
     finally:
         shutil.rmtree(home, ignore_errors=True)
+
+
+def ended_with(owner: object, process: subprocess.Popen[bytes]) -> None:
+    """Have *process* killed when *owner* is forgotten, as it is when a test fails: not left to the tests after it."""
+    weakref.finalize(owner, _kill, process)
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.wait()
 
 
 def environment(home: Path) -> dict[str, str]:

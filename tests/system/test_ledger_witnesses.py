@@ -52,8 +52,12 @@ async def test_a_witness_cosigns_is_away_and_is_caught_up(servers: Servers, tmp_
         ledger.start()
         await ledger.until(5, NOTICES)
         await eventually(lambda: cosigned(ledger, witness, 5))
-        newest = (ledger.store / NOTICES / "checkpoint").read_bytes()
-        assert newest == (ledger.store / NOTICES / f"checkpoints/{5:020d}").read_bytes()
+
+        async def the_newest_is_cosigned_too() -> bool:
+            newest = (ledger.store / NOTICES / "checkpoint").read_bytes()
+            return newest == (ledger.store / NOTICES / f"checkpoints/{5:020d}").read_bytes()
+
+        await eventually(the_newest_is_cosigned_too)
     # It is away.
     await publish(jetstream, 6, 9)
     await ledger.until(9, NOTICES)
