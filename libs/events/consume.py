@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 
 from libs.events import faults, telemetry
+from libs.events.away import DATABASE_AWAY
 from libs.events.errors import LogUnavailable
 from libs.events.jetstream import NotNow, Unknown
 from libs.events.jetstream.pull import Delivery, PullConsumer
@@ -26,11 +27,7 @@ PASSING: Final = (
     NotNow,
     Unknown,
     OSError,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
+    *DATABASE_AWAY,
     asyncpg.TransactionRollbackError,
 )
 """What passes by itself: the servers are away, or two transactions met.  Everything else parks the case."""

@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from libs.events.away import DATABASE_AWAY
 from libs.events.errors import (
     CaseUnreadable,
     LogUnavailable,
@@ -193,9 +194,5 @@ HANDLERS: Final[dict[type[Exception], Callable[[Request, Exception], Awaitable[R
     VaultInconsistent: _on_contact_unreadable,
     SealBroken: _on_contact_unreadable,
     asyncpg.DataError: _on_out_of_range,
-    ConnectionError: _on_database_away,
-    TimeoutError: _on_database_away,
-    asyncpg.PostgresConnectionError: _on_database_away,
-    asyncpg.OperatorInterventionError: _on_database_away,  # the server is starting up or shutting down
-    asyncpg.InsufficientResourcesError: _on_database_away,
+    **dict.fromkeys(DATABASE_AWAY, _on_database_away),
 }

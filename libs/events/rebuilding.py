@@ -23,6 +23,7 @@ import orjson
 import uvloop
 
 from libs.events import streams, telemetry
+from libs.events.away import DATABASE_AWAY
 from libs.events.comparing import Report
 from libs.events.errors import WhistleError
 from libs.events.history import SealedSettings
@@ -56,7 +57,7 @@ def main(model: ReadModel) -> None:
         # Stopped, or nobody listens any more; Python would complain once more when it flushes stdout at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_INTERRUPTED)
-    except (WhistleError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (WhistleError, OSError, asyncpg.PostgresError, *DATABASE_AWAY) as error:
         _tell({"refused": str(error) or type(error).__name__})
         sys.exit(EXIT_NOT_SWITCHED)
     finally:

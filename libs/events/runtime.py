@@ -17,6 +17,7 @@ from libs.events.access.keys import Keys, KeyStore
 from libs.events.access.limiting import networks
 from libs.events.access.oidc import Issuer
 from libs.events.access.web import Access
+from libs.events.away import DATABASE_AWAY
 from libs.events.consume import consume
 from libs.events.errors import (
     LogRefused,
@@ -48,12 +49,8 @@ BEGINNINGS_MAX: Final = 60
 BEGIN_AGAIN_SECONDS: Final = 1.0
 AWAY: Final = (
     LogUnavailable,
-    ConnectionError,
     gaierror,
-    TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
+    *DATABASE_AWAY,
 )
 """What says that a server is away: a service waits for it.  Fewer than what passes while it runs, since a file that
 is missing, or a port that is taken, must be said at once."""
@@ -192,7 +189,7 @@ async def _lag_check(bus: Bus, service: str, lag_events_max: int) -> Check:
 async def _checked(name: str, checking: Awaitable[None]) -> Check:
     try:
         await checking
-    except (WhistleError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except (WhistleError, OSError, asyncpg.PostgresError, *DATABASE_AWAY) as error:
         return Check(name, ok=False, detail=str(error) or type(error).__name__)
     return Check(name, ok=True, detail="as declared")
 

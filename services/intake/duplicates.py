@@ -14,6 +14,7 @@ import asyncpg
 import structlog
 
 from libs.events import telemetry
+from libs.events.away import DATABASE_AWAY
 from libs.events.contracts.base import Place
 from libs.events.readmodel import Pool
 from services.intake.decider import Candidate
@@ -41,7 +42,7 @@ SELECT case_id, category, description, longitude, latitude, reported_at FROM {sc
 WHERE state = 'open' AND category = $1 AND latitude BETWEEN $2 AND $3 AND longitude BETWEEN $4 AND $5
     AND joined < $6 ORDER BY reported_at DESC LIMIT $7
 """
-FAILURES: Final = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+FAILURES: Final = (OSError, asyncpg.PostgresError, *DATABASE_AWAY)
 
 
 class Duplicates:

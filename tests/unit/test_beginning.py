@@ -72,6 +72,7 @@ def beginnings(*errors: BaseException) -> tuple[Callable[[], Awaitable[None]], l
         asyncpg.CannotConnectNowError("the database system is starting up"),
         asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation"),
         asyncpg.InterfaceError("connection is closed"),
+        asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress"),
         asyncpg.AdminShutdownError("terminating connection"),
     ],
     ids=lambda error: type(error).__name__,

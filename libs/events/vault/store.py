@@ -8,6 +8,7 @@ from typing import Final
 import asyncpg
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from libs.events.away import DATABASE_AWAY
 from libs.events.errors import VaultUnavailable
 from libs.events.readmodel import Pool
 from libs.events.sealing import Contact, Spot, person_of, sealed_for
@@ -44,13 +45,7 @@ def reaching() -> Generator[None]:
     """Whatever says that PostgreSQL is away becomes VaultUnavailable."""
     try:
         yield
-    except (
-        OSError,
-        TimeoutError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,
-        asyncpg.InsufficientResourcesError,
-    ) as error:
+    except (OSError, *DATABASE_AWAY) as error:
         raise VaultUnavailable(f"the vault cannot be reached: {type(error).__name__}") from error
 
 
