@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import structlog
 
-from libs.events.errors import LogRefused, LogUnavailable, StoreUnavailable
+from libs.events.errors import BooksClosed, LogRefused, LogUnavailable, StoreUnavailable
 from libs.events.jetstream.reader import Credentials, KeptEvent, read_kept
 from libs.events.ledger.archive import ArchiveBroken
 from libs.events.ledger.leaf import Leaf
@@ -30,8 +30,8 @@ LOOK_SECONDS: Final = 2.0
 AGAIN_FIRST_SECONDS: Final = 0.2
 AGAIN_SECONDS_MAX: Final = 5.0
 
-Arrived = asyncio.Queue[list[KeptEvent] | LogUnavailable | LogRefused]
-WRONG: Final = (Refusal, ArchiveBroken, StretchBroken, NoteInvalid, LogRefused)
+Arrived = asyncio.Queue[list[KeptEvent] | Exception]
+WRONG: Final = (Refusal, ArchiveBroken, StretchBroken, NoteInvalid, LogRefused, BooksClosed)
 """What only a person can put right."""
 
 
@@ -159,7 +159,7 @@ async def _reading(
         try:
             async for events in read_kept(office.jetstream, credentials, stream=stream, start=start):
                 await arrived.put(events)
-        except (LogUnavailable, LogRefused) as error:
+        except Exception as error:  # whatever it is: nobody would miss events that do not come
             await arrived.put(error)
 
     task = asyncio.create_task(read(), name=f"read-{stream}")
