@@ -35,8 +35,7 @@ async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
     """The service seals all that was filled in, from nothing, as often as the plan says."""
     rates: list[float] = []
     memory, folder, signer = 0.0, arena.stack.home, Signer.of(new_ledger_key())
-    async with arena.connection("auditor") as client, log_opened(client) as log:
-        events = await log.last_position()
+    events = await _last_position(arena)
     for repetition in range(plan.repetitions):
         tell(f"sealing {events:,} events, repetition {repetition + 1} of {plan.repetitions}")
         store = folder / f"sealed-{repetition}"
@@ -50,6 +49,15 @@ async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
         Figure("ledger", SEALED_NAME, "events/s", tuple(rates), f"{events:,} events"),
         Figure("ledger", "the service at most, resident", "MB", (memory,)),
     ]
+
+
+async def seal_all(arena: Arena, signer: Signer, store: Path) -> int:
+    """Have everything in the log sealed into *store*; how many events of cases that is."""
+    events = await _last_position(arena)
+    # Not the first ledger of this log, perhaps; another one may have signed more than these files hold.
+    async with _service(arena, signer, store, first=False):
+        await _reached(store, signer, events)
+    return events
 
 
 def targets(figures: list[Figure]) -> list[Target]:
@@ -92,6 +100,11 @@ async def _service(arena: Arena, signer: Signer, store: Path, *, first: bool) ->
         yield child
     finally:
         await child.stop(STOP_SECONDS_MAX)
+
+
+async def _last_position(arena: Arena) -> int:
+    async with arena.connection("auditor") as client, log_opened(client) as log:
+        return await log.last_position()
 
 
 async def _reached(store: Path, signer: Signer, events: int) -> None:

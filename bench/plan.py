@@ -15,6 +15,7 @@ class Measure(StrEnum):
     MEMORY = "memory"
     REPLAY = "replay"
     LEDGER = "ledger"
+    RESTORE = "restore"
     PROJECTION = "projection"
     REBUILD = "rebuild"
     APPEND = "append"

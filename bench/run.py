@@ -20,6 +20,7 @@ from bench import (
     race,
     rebuild,
     replay,
+    restoring,
 )
 from bench.arena import Arena, arena, temporary_folder
 from bench.figures import Figure, Target, figure_named
@@ -42,10 +43,13 @@ REBUILT_EVENTS_PER_SECOND_TARGET: Final = 1_000_000 / 30
 
 OF_THE_LOG: Final = (
     (Measure.LEDGER, ledger.measure),
+    (Measure.RESTORE, restoring.measure),
     (Measure.PROJECTION, projection.measure),
     (Measure.REBUILD, rebuild.measure),
 )
 """What is measured on the log once it is filled."""
+FROM_THE_LOG: Final = (Measure.MEMORY, Measure.REPLAY, *(each for each, _ in OF_THE_LOG))
+"""What needs a log that is filled."""
 OF_THE_BUS: Final = (
     (Measure.RACE, race.measure),
     (Measure.TIMERS, escalating.measure),
@@ -106,7 +110,7 @@ async def _on_servers(servers: Arena, plan: Plan, tell: Tell, figures: list[Figu
         other: Peer | None = None
         if plan.has(Measure.REPLAY, Measure.APPEND):
             other = await stack.enter_async_context(peer(servers))
-        if plan.has(Measure.MEMORY, Measure.REPLAY, Measure.LEDGER, Measure.PROJECTION, Measure.REBUILD):
+        if plan.has(*FROM_THE_LOG):
             figures += await fill.measure(servers, plan, tell)
         if other and plan.has(Measure.REPLAY):
             await fill.fill_peer(plan, other, tell)
@@ -146,7 +150,7 @@ def targets(figures: list[Figure]) -> list[Target]:
     if rebuilt := figure_named(figures, rebuild.RATE_NAME):
         text = "rebuild beside the old version, a million events in 30 s"
         found.append(Target(text, rebuilt.median, "at least", REBUILT_EVENTS_PER_SECOND_TARGET, "events/s"))
-    found += ledger.targets(figures)
+    found += ledger.targets(figures) + restoring.targets(figures)
     if imported := figure_named(figures, importing.RATE_NAME):
         found.append(
             Target(f"{BOSTON_ROWS:,} rows imported, at this rate", BOSTON_ROWS / imported.median, "at most",
