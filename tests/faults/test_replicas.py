@@ -46,7 +46,8 @@ from tests.support.faults import (
 from tests.support.signing import Signing
 from tests.support.stack import eventually, log_of, running, whistle
 
-CASES: Final = 120
+CASES: Final = 40
+MANY_CASES: Final = 120
 EVENTS_OF_A_CASE: Final = ("reported", "filed", "assigned", "accepted", "handled", "verified", "closed")
 KILLED: Final = ("nats", "postgres", "intake", "intake-2")
 """Killed once more at moments of their own, besides the deaths at points in the code."""
@@ -59,7 +60,13 @@ SAID: Final[dict[str, dict[str, list[str]]]] = {
 CATEGORIES: Final = ("0101", "0103", "0202", "0301", "0401", "1501", "1502")
 REPORTS_AT_ONCE: Final = 12
 AGAIN_SECONDS: Final = 0.1
-DEATHS: Final = "consume.committed=0.03,consume.before_commit=0.02,notify.told=0.01,commit.before_batch=0.01"
+DEATHS: Final = {
+    "consume.committed": 6,
+    "consume.before_commit": 4,
+    "notify.told": 2,
+    "commit.before_batch": 2,
+}
+"""How probable each is, in parts of twice the number of cases: few cases see about as many as many do."""
 DEATHS_MIN: Final = 4
 """Far fewer than come about: a run without deaths would prove nothing."""
 REQUEST_SECONDS_MAX: Final = 15.0
@@ -70,9 +77,16 @@ def chance(request: pytest.FixtureRequest) -> random.Random:
     return seeded(request.node.name)
 
 
+@pytest.fixture(params=[CASES, pytest.param(MANY_CASES, marks=pytest.mark.full)])
+def cases(request: pytest.FixtureRequest) -> int:
+    number: int = request.param
+    return number
+
+
 @pytest.fixture
-def stack(chance: random.Random, tmp_path: Path) -> Iterator[Stack]:
-    deaths = {"WHISTLE_FAULTS": DEATHS, "WHISTLE_FAULTS_SEED": str(chance.random())}
+def stack(chance: random.Random, tmp_path: Path, cases: int) -> Iterator[Stack]:
+    faults = ",".join(f"{point}={number / (2 * cases)}" for point, number in DEATHS.items())
+    deaths = {"WHISTLE_FAULTS": faults, "WHISTLE_FAULTS_SEED": str(chance.random())}
     # A city's own limits: no clock must run out while somebody is being killed.
     policy = example_in(tmp_path / "policy", time_lapse=1)
     with running(replicas=2, policy_dir=policy, settings=QUICK | deaths) as mortal:
@@ -227,9 +241,9 @@ async def departments_on_bus(stack: Stack) -> AsyncGenerator[dict[str, Client]]:
         yield {code: await connections.enter_async_context(signed_in(stack, code)) for code in codes}
 
 
-async def test_one_of_each_fact_whatever_dies(stack: Stack, chance: random.Random) -> None:
-    blows = [Blow(chance.randint(CASES, CASES * 4), name, partial(kill, stack, name)) for name in KILLED]
-    categories = [chance.choice(CATEGORIES) for _ in range(CASES)]
+async def test_one_of_each_fact_whatever_dies(stack: Stack, chance: random.Random, cases: int) -> None:
+    blows = [Blow(chance.randint(cases, cases * 4), name, partial(kill, stack, name)) for name in KILLED]
+    categories = [chance.choice(CATEGORIES) for _ in range(cases)]
     async with (
         asyncio.timeout(SECONDS_MAX),
         following(stack) as seen,
@@ -244,7 +258,7 @@ async def test_one_of_each_fact_whatever_dies(stack: Stack, chance: random.Rando
             for number, category in enumerate(categories)
         ]
     acknowledged = {life.result() for life in lives}
-    assert len(acknowledged) == CASES
+    assert len(acknowledged) == cases
     await caught_up(stack)
     deaths = restarts(stack)
     print(f"deaths: {deaths}")  # noqa: T201 - pytest shows it if it fails

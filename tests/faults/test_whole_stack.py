@@ -104,7 +104,14 @@ def kills(stack: Stack, names: Sequence[str], before: int, chance: random.Random
 
 
 @pytest.mark.parametrize(
-    "victims", [SERVICES, ("nats",), ("postgres",)], ids=["services", "nats", "postgres"]
+    "victims",
+    [
+        (*SERVICES, "nats", "postgres"),
+        pytest.param(SERVICES, marks=pytest.mark.full),
+        pytest.param(("nats",), marks=pytest.mark.full),
+        pytest.param(("postgres",), marks=pytest.mark.full),
+    ],
+    ids=["everything", "services", "nats", "postgres"],
 )
 async def test_an_import_goes_on_by_itself(
     stack: Stack, calm: Stack, source: Source, chance: random.Random, victims: tuple[str, ...]

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ from libs.events.objects import Objects
 from libs.events.storage import FolderStore
 from libs.events.streams import LEDGER_STREAMS
 from libs.events.subjects import KEYS, PHOTOS, RECEIVERS
+from services.notify.subscriptions.model import Secret, Subscription
+from services.notify.subscriptions.store import Subscriptions
 from tests.support.cases import act, caught_up, import_cases, report, until_in_log, verify
 from tests.support.sealing import events_of
 from tests.support.stack import eventually, log_of, machine, running, whistle, whistle_at
@@ -34,6 +37,15 @@ IMPORTED: Final = 200
 PAUSE_SECONDS: Final = 0.2
 """Between two reports while a backup is made."""
 PICTURE: Final = b"\x89PNG not looked at here" * 20_000
+WEBHOOK: Final = Subscription(
+    id="w1",
+    owner="integrator:meteo",
+    url="https://meteo.example.org/facts",
+    types=("none.that.there.is",),
+    secrets=(Secret(value="whsec_cloud"),),
+    made_at=datetime(2026, 1, 1, tzinfo=UTC),
+    after_position=0,
+)
 DIGEST: Final = sha256(PICTURE).hexdigest()
 
 
@@ -81,7 +93,7 @@ async def work(stack: Stack, found: Lost) -> None:
     made = await asyncio.to_thread(whistle, stack, "key", "add", "weather", "--post", "integrator:meteo")
     assert made.returncode == 0, made.stderr
     async with log_of(stack, "notify") as (_, jetstream):
-        await KeyValue(jetstream, RECEIVERS).put("webhook.w1", b'{"secret": "whsec_cloud"}')
+        assert await Subscriptions(KeyValue(jetstream, RECEIVERS)).put(WEBHOOK, 0)
     found.under_load = await while_cases_come(stack, found.backup)
     await until_in_log(stack, found.open_case, "assigned")
     await caught_up(stack, *SERVICES)

@@ -104,17 +104,23 @@ def cases_in(stack: Stack) -> int:
     return states["cases"]
 
 
-async def test_it_plays_a_day_prints_the_scoreboard_and_ends(home: Path) -> None:
-    with started(home, *SHORT, "--exit") as demo:
-        processes = await ready(home)
-        out, _ = await asyncio.to_thread(demo.communicate)
-    assert demo.returncode == 0, out
+def assert_played(out: str) -> None:
+    """A day of 60 cases is shown, with its scoreboard and where to look further."""
     assert "环境卫生管理中心 Sanitation Centre" in out
     total = next(line for line in out.splitlines() if "合计 total" in line).split()
     assert total[2] == "60"
     assert int(total[3]) > 0, "some are closed; how many, the machine decides"
     assert "60 / 60" in out
     assert "./whistle show " in out
+
+
+@pytest.mark.full
+async def test_it_plays_a_day_and_ends_if_that_is_asked_for(home: Path) -> None:
+    with started(home, *SHORT, "--exit") as demo:
+        processes = await ready(home)
+        out, _ = await asyncio.to_thread(demo.communicate)
+    assert demo.returncode == 0, out
+    assert_played(out)
     await gone(home, processes)
 
 
@@ -135,10 +141,11 @@ async def test_asked_to_end_in_the_middle_of_the_day_it_leaves_nothing(home: Pat
         await gone(home, processes)
 
 
-async def test_it_stays_up_until_ctrl_c_with_the_departments_at_work(home: Path) -> None:
+async def test_it_plays_a_day_and_stays_up_until_ctrl_c_with_the_departments_at_work(home: Path) -> None:
     with started(home, *SHORT) as demo:
         processes = await ready(home)
         out = await asyncio.to_thread(until, demo, PLAYED)
+        assert_played(out)
         assert "/docs" in out
         stack = Stack.load(home)
         async with httpx.AsyncClient(auth=Signing(stack), timeout=60) as http:

@@ -265,6 +265,7 @@ def test_passwords_may_be_left_to_the_environment() -> None:
 
 
 @pytest.mark.asyncio
+@pytest.mark.full
 async def test_three_nodes_form_one_log(folder: Path) -> None:
     ports = [(free_port(), free_port()) for _ in range(3)]
     cluster = NatsCluster(folder, ports=ports, accounts=accounts, route_password="route")

@@ -128,6 +128,7 @@ def until_at_work(lines: Iterable[str]) -> None:
     raise AssertionError("".join(read))
 
 
+@pytest.mark.full
 async def test_asked_to_end_it_leaves_nothing(home: Path) -> None:
     with started(home, "--cases", "600", "--rate", "5") as simulation:
         safety_net = threading.Timer(SECONDS_MAX, simulation.kill)
@@ -146,6 +147,7 @@ async def test_asked_to_end_it_leaves_nothing(home: Path) -> None:
     await eventually(is_gone)
 
 
+@pytest.mark.full
 def test_nothing_is_invented_in_a_real_city(tmp_path: Path) -> None:
     with running(policy_dir=write_book(tmp_path / "policy", 1)) as stack:
         refused = whistle(stack, "simulate", *SMALL)

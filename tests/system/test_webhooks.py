@@ -13,8 +13,9 @@ from cli.stack.state import Stack
 from libs.events.contracts.dispatch import Assigned
 from libs.events.envelope import Entry
 from libs.events.jetstream import Message
+from libs.events.keyvalue import KeyValue
 from libs.events.readmodel import pool_of
-from libs.events.subjects import case_subject
+from libs.events.subjects import RECEIVERS, case_subject
 from libs.events.testing.examples import EXAMPLES, entry_of
 from services.notify.channels.base import Due, Failed, Medium, Outcome, Sent, Standing, notice_of
 from services.notify.channels.guard import EVERYWHERE
@@ -107,6 +108,19 @@ async def test_each_hears_of_what_concerns_it(servers: Stack, notify: Notify) ->
             await came(receiver.ids, len(told))
             assert {verified(post)["id"] for post in receiver.posts} == {each.envelope.id for each in told}
         assert elsewhere.posts == []
+
+
+async def test_a_subscription_that_nobody_can_read_holds_up_nobody_else(
+    servers: Stack, notify: Notify
+) -> None:
+    async with log_of(servers, "notify") as (_, jetstream):
+        bucket = KeyValue(jetstream, RECEIVERS)
+        broken = await bucket.put("webhook.broken", b'{"secret": "whsec_nobody"}', 0)
+        async with receiving() as receiver:
+            await subscribe(servers, "beside", receiver.url)
+            await state(servers, ["beside-a-broken-one"])
+            await came(receiver.ids, 2)
+        await bucket.delete("webhook.broken", broken)
 
 
 async def test_a_receiver_that_is_gone_is_called_no_more(servers: Stack, notify: Notify) -> None:

@@ -4,9 +4,14 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final
 
+import structlog
+from pydantic import ValidationError
+
 from libs.events.errors import LogUnavailable
 from libs.events.keyvalue import KeyValue, Value
 from services.notify.subscriptions.model import Subscription
+
+log = structlog.get_logger(__name__)
 
 KIND: Final = "webhook"
 SUBSCRIPTIONS_MAX: Final = 500
@@ -63,7 +68,7 @@ class Subscriptions:
             values = await self._bucket.below(KIND)
             # Any replica answers, and may lag behind the leader.
             if max((each.revision for each in values), default=0) >= revision:
-                self._known = {each.id: each for each in map(_decoded, filter(_stands, values))}
+                self._known = {each.id: each for each in map(_readable, filter(_stands, values)) if each}
                 self._revision = revision
                 return
         raise LogUnavailable("no replica has the newest subscriptions yet")
@@ -71,6 +76,15 @@ class Subscriptions:
 
 def _stands(value: Value) -> bool:
     return bool(value.payload)
+
+
+def _readable(value: Value) -> Subscription | None:
+    try:
+        return _decoded(value)
+    except ValidationError as error:
+        # Somebody else wrote it. All other receivers go on, and what is in the log can be sent to this one later.
+        log.error("subscription_unreadable", key=value.key, fields=[each["loc"] for each in error.errors()])  # noqa: TRY400 - its text has the secret
+        return None
 
 
 def _decoded(value: Value) -> Subscription:
