@@ -19,7 +19,8 @@ from libs.events.handle import Handler
 from libs.events.jetstream import JetStream
 from libs.events.log import History, Log, facts_of, opened
 from libs.events.policy import RuleBook
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from libs.events.testing.examples import EXAMPLES
 from libs.events.timekeeping import Timekeeper
 from libs.events.timers import Due, run_timers

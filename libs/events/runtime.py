@@ -12,7 +12,7 @@ import asyncpg
 import structlog
 import uvloop
 
-from libs.events import policy, streams, telemetry
+from libs.events import streams, telemetry
 from libs.events.access.keys import Keys, KeyStore
 from libs.events.access.limiting import networks
 from libs.events.access.oidc import Issuer
@@ -33,7 +33,6 @@ from libs.events.jetstream.pull import PullConsumer
 from libs.events.keyvalue import KeyValue
 from libs.events.log import Log, opened
 from libs.events.memory import spare_collector
-from libs.events.policy import RuleBook
 from libs.events.projection import Projector
 from libs.events.readmodel import Pool, ReadModel
 from libs.events.readmodel import check as check_schema
@@ -44,7 +43,6 @@ from libs.events.web import Check, Readiness, lag_check
 
 log = structlog.get_logger(__name__)
 
-RULES_REFRESH_SECONDS: Final = 10.0
 BEGINNINGS_MAX: Final = 60
 BEGIN_AGAIN_SECONDS: Final = 1.0
 AWAY: Final = (
@@ -54,37 +52,6 @@ AWAY: Final = (
 )
 """What says that a server is away: a service waits for it.  Fewer than what passes while it runs, since a file that
 is missing, or a port that is taken, must be said at once."""
-
-
-class Rules:
-    """The rule book in force, refreshed while the service runs."""
-
-    def __init__(
-        self, jetstream: JetStream, book: RuleBook, *, refresh_seconds: float = RULES_REFRESH_SECONDS
-    ) -> None:
-        self._jetstream = jetstream
-        self._refresh_seconds = refresh_seconds
-        self.book = book
-
-    async def at(self, moment: datetime) -> RuleBook:
-        """The rule book that decided at *moment*; of a time before all of them the first.  Raises like `in_force`."""
-        began = self.book.published_at
-        if began is not None and began <= moment:
-            return self.book
-        return await policy.in_force(self._jetstream, moment)
-
-    async def follow(self) -> None:
-        """Take up newly published rules, until cancelled; what cannot be read now is read next time."""
-        while True:
-            await asyncio.sleep(self._refresh_seconds)
-            try:
-                book = await policy.current(self._jetstream)
-            except WhistleError as error:  # the rules in force go on
-                log.warning("rules_not_refreshed", reason=str(error))
-                continue
-            if book.version != self.book.version:
-                log.info("rules_taken_up", policy_version=book.version)
-                self.book = book
 
 
 @dataclass(frozen=True, slots=True)

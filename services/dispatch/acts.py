@@ -12,7 +12,8 @@ from libs.events.errors import LogUnavailable
 from libs.events.log import History
 from libs.events.photos import Album
 from libs.events.policy import RuleBook
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.dispatch import decider
 from services.dispatch.bodies import CentreBody, DepartmentBody
 from services.dispatch.decider import Command, Refusal

@@ -10,7 +10,8 @@ from libs.events.contracts.dispatch import Assigned, Handled, UnitSent
 from libs.events.contracts.evaluation import CaseClosed
 from libs.events.envelope import Context, Entry, Origin
 from libs.events.policy import RuleBook
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.dispatch import decider
 from services.dispatch.decider import InHands, MissUnit, SendUnit
 from services.dispatch.fleet import Fleet, Wanted

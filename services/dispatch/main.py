@@ -8,7 +8,8 @@ from libs.events.jetstream import JetStream, connected
 from libs.events.keyvalue import KeyValue
 from libs.events.photos import STORES
 from libs.events.projecting import projecting
-from libs.events.runtime import Bus, Rules, run, together
+from libs.events.rules import Rules
+from libs.events.runtime import Bus, run, together
 from libs.events.settings import read
 from libs.events.streams import Consumer, Stream
 from libs.events.subjects import CASES, PARKED, POLICY, TIMERS, UNITS, bucket_stream

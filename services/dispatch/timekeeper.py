@@ -4,7 +4,8 @@ from collections.abc import Callable
 from datetime import datetime
 
 from libs.events.envelope import Context
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from libs.events.timekeeping import TimeIsUp, Timekeeper
 from libs.events.timers import Due, Timers
 from services.dispatch.clocks import QUIET, timer_of

@@ -11,7 +11,7 @@ from libs.events.access.roles import Role
 from libs.events.access.web import for_department, may
 from libs.events.bodies import Body, CaseId, Code
 from libs.events.problems import FieldProblem, problem
-from libs.events.runtime import Rules
+from libs.events.rules import Rules
 from services.dispatch.fleet import Fleet
 from services.dispatch.units import Latitude, Longitude, Status, Unit
 

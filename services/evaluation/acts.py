@@ -17,7 +17,8 @@ from libs.events.errors import LogUnavailable
 from libs.events.log import History
 from libs.events.photos import Album
 from libs.events.policy import RuleBook
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.evaluation import decider
 from services.evaluation.decider import Close, Command, Rate, Refusal, Reopen, Score, SendBack, Verify
 from services.evaluation.terms import windows

@@ -14,7 +14,7 @@ from libs.events.moments import Day, Moment
 from libs.events.past import Pasts
 from libs.events.policy import RuleBook
 from libs.events.problems import FieldProblem, problem
-from libs.events.runtime import Rules
+from libs.events.rules import Rules
 from services.evaluation import alerts
 from services.evaluation.asked import Asked, spanned
 from services.evaluation.judging import KNOWN, cases_behind, lines, measured, of_subjects

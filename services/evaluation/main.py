@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 from libs.events import policy
 from libs.events.photos import STORES
 from libs.events.projecting import projecting
-from libs.events.runtime import Rules, run, together
+from libs.events.rules import Rules
+from libs.events.runtime import run, together
 from libs.events.settings import read
 from libs.events.subjects import CASES, PARKED, POLICY
 from libs.events.web import serve

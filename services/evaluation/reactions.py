@@ -10,7 +10,8 @@ from libs.events.contracts.base import Event
 from libs.events.envelope import Context, Entry
 from libs.events.errors import LogUnavailable
 from libs.events.log import History
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.evaluation import decider
 from services.evaluation.decider import CloseJoined, Refusal
 from services.evaluation.reactor import Reaction, is_heard, react

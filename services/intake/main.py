@@ -15,7 +15,8 @@ from libs.events.photos import STORES
 from libs.events.projecting import Projecting, pasts_of, projecting_on
 from libs.events.projection import Projector
 from libs.events.readmodel import Pool
-from libs.events.runtime import Bus, Rules, access_of, needs, on_bus, readiness, run, together
+from libs.events.rules import Rules
+from libs.events.runtime import Bus, access_of, needs, on_bus, readiness, run, together
 from libs.events.sealing import Sealer
 from libs.events.settings import read
 from libs.events.streams import Consumer, Stream

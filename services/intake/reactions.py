@@ -5,7 +5,8 @@ from datetime import datetime
 
 from libs.events import telemetry
 from libs.events.envelope import Context, Entry
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.intake import decider
 from services.intake.decider import Join, Merged, Over, Refusal
 from services.intake.reactor import react, to_sort

@@ -27,7 +27,8 @@ from libs.events.past import history_as_of
 from libs.events.photos import UNKNOWN_PHOTO, UNKNOWN_PHOTO_ZH, Album
 from libs.events.policy import RuleBook
 from libs.events.problems import FieldProblem, problem
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from libs.events.sealing import Contact, Sealer
 from services.intake import decider
 from services.intake.answers import ANSWER_CHARACTERS_MAX, read_answers

@@ -13,7 +13,8 @@ from libs.events.keyvalue import KeyValue
 from libs.events.personal.records import PersonRecords
 from libs.events.projecting import Projecting, projecting
 from libs.events.readmodel import Pool, pool_of
-from libs.events.runtime import Bus, Rules, run, together
+from libs.events.rules import Rules
+from libs.events.runtime import Bus, run, together
 from libs.events.settings import read
 from libs.events.subjects import CASES, NOTICES, PARKED, PERSONS, POLICY, RECEIVERS, bucket_stream
 from libs.events.vault.master import MasterFile

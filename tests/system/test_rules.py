@@ -20,7 +20,7 @@ from libs.events.contracts.base import Place
 from libs.events.errors import NotProvisioned, RuleBookInvalid
 from libs.events.jetstream import JetStream, Message, connected
 from libs.events.policy import RuleBook
-from libs.events.runtime import Rules
+from libs.events.rules import Rules
 from tests.support.stack import COMMAND_SECONDS_MAX, WAIT_SECONDS_MAX, environment
 
 REFRESH_SECONDS: Final = 0.05

@@ -24,7 +24,8 @@ from libs.events.ids import derived_event_id
 from libs.events.log import History
 from libs.events.photos import Album
 from libs.events.policy import RuleBook
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.dispatch import decider
 from services.dispatch.acts import STRANGERS
 from services.dispatch.bodies import DeclineBody

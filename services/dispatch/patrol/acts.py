@@ -16,7 +16,8 @@ from libs.events.envelope import Context, Entry
 from libs.events.ids import patrol_order_id
 from libs.events.log import History
 from libs.events.policy import Grid, RuleBook
-from libs.events.runtime import Bus, Rules
+from libs.events.rules import Rules
+from libs.events.runtime import Bus
 from services.dispatch.patrol import decider
 from services.dispatch.patrol.decider import CheckIn, Command, End, Find, NotOrdered, Order, Refusal
 from services.dispatch.patrol.points import points_of

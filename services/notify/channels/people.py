@@ -8,7 +8,7 @@ import structlog
 from libs.events.contracts.intake import CaseReported
 from libs.events.errors import LogUnavailable, SealBroken, VaultInconsistent, VaultUnavailable
 from libs.events.log import History, Log
-from libs.events.runtime import Rules
+from libs.events.rules import Rules
 from libs.events.sealing import Contact, Forgotten, Opener, Spot
 from services.notify.channels.base import Dropped, Due, Hopeless, Medium
 from services.notify.channels.words import Told, told

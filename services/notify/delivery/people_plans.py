@@ -7,7 +7,7 @@ from typing import Final
 from libs.events.envelope import Entry
 from libs.events.errors import SealBroken
 from libs.events.log import Log
-from libs.events.runtime import Rules
+from libs.events.rules import Rules
 from libs.events.sealing import Contact, person_of
 from services.notify.channels.base import Medium, notice_of
 from services.notify.channels.people import People, sealed_in
