@@ -19,6 +19,7 @@ from cli.auditing.telling import (
     told_of_entry,
     told_of_files,
 )
+from cli.backup.manifest import NAME as BACKUP
 from cli.output import JsonOption, UsageError, console, harmless, print_json
 from libs.events.auditing.exports import ABOUT
 from libs.events.auditing.proving import ENTRY_SUFFIX, PROOF_SUFFIX, proof_of, verify_proof
@@ -97,6 +98,10 @@ async def _verify_store(location: str, keys: Keys, since: Note | None, workers: 
             if opened := await archive_of(store, stream):
                 proved = await verify_files(opened[0], keys, since, workers=workers, on_progress=on_progress)
                 found.append(proved)
+    if not found and await store.get(BACKUP) is not None:
+        raise UsageError(
+            f"{location}: a backup; see it with restore --check · 这是备份，请用 restore --check 校验"
+        )
     if not found:
         raise UsageError(
             f"{location}: no export, it has no {ABOUT}; and nothing is sealed there · 既非导出也无封存文件"

@@ -69,8 +69,8 @@ def _holds(name: str, command: tuple[str, ...]) -> bool:
 def _run_pytest(full: bool, arguments: list[str]) -> int:
     marks = [] if full or arguments else ["-m", "not full"]
     # Half of the time is spent waiting for servers: three files at a time keep two cores busy. A file's tests stay
-    # together, since they share a stack. In the order of the folders: files of few but long tests come before the many short
-    # ones, which fill up the end.
+    # together, since they share a stack. In the order of the folders: files of few but long tests come before the
+    # many short ones, which fill up the end.
     spread = ["-n", str(WORKERS), "--dist", "loadfile", "--no-loadscope-reorder"]
     together = [] if arguments else [*spread, "-q"]
     coverage = ["--cov", "--cov-report=term:skip-covered"] if full and not arguments else []  # a tenth slower

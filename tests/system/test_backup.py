@@ -190,6 +190,15 @@ def test_no_secret_stands_in_a_backup(lost: Lost) -> None:
             assert not any(secret in content for secret in secrets), file
 
 
+def test_who_verifies_a_backup_as_sealed_files_hears_how_it_is_done(lost: Lost, tmp_path: Path) -> None:
+    key = str(Signer.of((lost.secrets / "ledger-key").read_text()).verifier)
+    done = whistle_at(tmp_path, "audit", "verify", str(lost.backup), "--key", key)
+    assert done.returncode == 1
+    assert "restore --check" in done.stderr
+    checked_only = whistle_at(tmp_path, "restore", "--check", str(lost.backup), "--key", key)
+    assert checked_only.returncode == 0, checked_only.stderr
+
+
 async def test_another_machine_has_the_same_log_and_nothing_is_done_twice(anew: Stack, lost: Lost) -> None:
     await caught_up(anew, *SERVICES)
     assert await evidence(anew) == lost.events, "every fact was delivered again, and nothing came of it"
