@@ -16,7 +16,7 @@ from bench.machine import resident_mb
 from bench.plan import Plan
 from bench.work import Tell
 from cli.embedded.process import Child, Program, start
-from cli.stack.ledger_key import new_ledger_key
+from cli.stack.ledger_key import LEDGER_KEY
 from cli.stack.state import repository
 from libs.events.ledger.archive import Archive
 from libs.events.ledger.notes import Signer, checked
@@ -34,7 +34,7 @@ STOP_SECONDS_MAX: Final = 20.0
 async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
     """The service seals all that was filled in, from nothing, as often as the plan says."""
     rates: list[float] = []
-    memory, folder, signer = 0.0, arena.stack.home, Signer.of(new_ledger_key())
+    memory, folder, signer = 0.0, arena.stack.home, signer_of(arena)
     events = await _last_position(arena)
     for repetition in range(plan.repetitions):
         tell(f"sealing {events:,} events, repetition {repetition + 1} of {plan.repetitions}")
@@ -51,12 +51,17 @@ async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
     ]
 
 
-async def seal_all(arena: Arena, signer: Signer, store: Path) -> int:
+def signer_of(arena: Arena) -> Signer:
+    """What signs on these servers: a log has one ledger key for ever."""
+    return Signer.of(arena.stack.secret(LEDGER_KEY))
+
+
+async def seal_all(arena: Arena, store: Path) -> int:
     """Have everything in the log sealed into *store*; how many events of cases that is."""
     events = await _last_position(arena)
     # Not the first ledger of this log, perhaps; another one may have signed more than these files hold.
-    async with _service(arena, signer, store, first=False):
-        await _reached(store, signer, events)
+    async with _service(arena, signer_of(arena), store, first=False):
+        await _reached(store, signer_of(arena), events)
     return events
 
 

@@ -13,9 +13,7 @@ from bench.arena import Arena
 from bench.figures import Figure, Target, figure_named
 from bench.plan import Plan
 from bench.work import Tell
-from cli.stack.ledger_key import new_ledger_key
 from cli.stack.state import repository
-from libs.events.ledger.notes import Signer
 from libs.events.subjects import CASES
 
 RESTORED_NAME: Final = "sealed files into an empty log"
@@ -28,16 +26,14 @@ class RestoreFailed(Exception):
 
 async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
     """`./whistle restore`, from its start, with a server of its own, until every proof is seen to hold."""
-    home, signer, rates = arena.stack.home, Signer.of(new_ledger_key()), []
+    home, key, rates = arena.stack.home, ledger.signer_of(arena).verifier, list[float]()
     store = home / "sealed-to-restore"
     tell("sealing what is restored then")
-    events = await ledger.seal_all(arena, signer, store)
+    events = await ledger.seal_all(arena, store)
     for repetition in range(plan.repetitions):
         tell(f"restoring {events:,} events, repetition {repetition + 1} of {plan.repetitions}")
         empty = home / f"restored-{repetition}"
-        report = await _restored(
-            {"WHISTLE_HOME": str(empty)}, str(store), "--key", str(signer.verifier), "--json"
-        )
+        report = await _restored({"WHISTLE_HOME": str(empty)}, str(store), "--key", str(key), "--json")
         if report["streams"][CASES]["events"] != events:
             raise RestoreFailed(f"{events} events were sealed, and not as many restored: {report}")
         rates.append(events / report["seconds"])
