@@ -21,8 +21,9 @@ from cli.replaying.starts import Said, in_city, parse_point, parse_start
 from cli.replaying.steering import Steering
 from cli.stack.state import Stack
 from cli.stopping import EXIT_INTERRUPTED, until_told_to_stop
+from cli.wholelog import whole_log
+from libs.events.history import WholeLog
 from libs.events.jetstream import JetStream, connected
-from libs.events.jetstream.reader import Credentials
 from libs.events.log import opened
 from libs.events.starting import NothingThere, OfCase, first_position, last_position, recorded_at_position
 from libs.events.subjects import room_in, token
@@ -130,37 +131,36 @@ async def _replay(stack: Stack, asked: Asked) -> dict[str, Any]:
             )
             return JetStream(client)
 
-        log = await signed_in(READER)
-        credentials = Credentials(READER, stack.secret(READER))
-        selection = await _selection(log, credentials, asked)
+        history = whole_log(stack, await signed_in(READER), READER)
+        selection = await _selection(history, asked)
         room = Room(await signed_in(player_user(encoded)), asked.room, stack.stream_replicas)
         before = await room.open(selection, anew=asked.anew)
         state = State(selection, events=before, before=before)
         pace, steering, out = Pace(asked.speed, asked.rate_max), Steering(), console(stderr=True)
-        ends = await recorded_at_position(log, selection.last)
+        ends = await recorded_at_position(history, selection.last)
         with steering.by_keyboard() as has_keyboard:
             if has_keyboard:
                 out.print(
                     "space pauses and goes on, Ctrl-C stops · 空格键暂停或继续，Ctrl-C 停止", markup=False
                 )
             async with shown(state, pace, ends, out):
-                await Player(state, room, asked.room, pace, steering).play(log, credentials)
+                await Player(state, room, asked.room, pace, steering).play(history)
         return _report(asked, state, await room.waiting())
 
 
-async def _selection(jetstream: JetStream, credentials: Credentials, asked: Asked) -> Selection:
+async def _selection(history: WholeLog, asked: Asked) -> Selection:
     """Where what was said lies in the log as it is now.  Raises ReplayRefused."""
-    start = await in_city(jetstream, asked.start)
-    end = None if asked.end is None else await in_city(jetstream, asked.end)
+    start = await in_city(history.jetstream, asked.start)
+    end = None if asked.end is None else await in_city(history.jetstream, asked.end)
     assert not isinstance(end, OfCase), "no case is an end"
     for moment in (start, end):
         if isinstance(moment, datetime) and moment > datetime.now(UTC):
             raise ReplayRefused(f"{moment.isoformat()} lies in the future · 时间在未来")
-    async with opened(jetstream.client) as log:
+    async with opened(history.jetstream.client) as log:
         newest = await log.last_position()
     try:
-        first = await first_position(jetstream, credentials, start, newest)
-        last = newest if end is None else await last_position(jetstream, credentials, end, newest)
+        first = await first_position(history, start, newest)
+        last = newest if end is None else await last_position(history, end, newest)
     except NothingThere as error:
         raise ReplayRefused(f"{error} · 事件日志中没有此起止点") from error
     if first > last:

@@ -26,11 +26,13 @@ from cli.output import (
 )
 from cli.replaying.starts import Said, in_city, parse_start
 from cli.stack.state import Stack
+from cli.wholelog import whole_log
 from libs.events.contracts.intake import CaseFiled, CaseReported
 from libs.events.contracts.patrol import PatrolOrdered
 from libs.events.envelope import Entry, Origin
+from libs.events.history import WholeLog
 from libs.events.jetstream import JetStream, connected
-from libs.events.jetstream.reader import Credentials, RawEvent, read
+from libs.events.jetstream.reader import RawEvent
 from libs.events.log import Log, opened, typed
 from libs.events.starting import first_position
 from libs.events.subjects import parse_case_subject
@@ -154,11 +156,9 @@ async def _watch(
         connected(stack.nats_url, user=USER, password=password) as client,
         opened(client) as log,
     ):
-        jetstream, credentials = JetStream(client), Credentials(USER, password)
-        last = await log.last_position()
-        start = last + 1 if said is None else await in_city(jetstream, said)
-        position = await first_position(jetstream, credentials, start, last)
-        reading = _matching(jetstream, credentials, log, wanted, position)
+        history, last = whole_log(stack, JetStream(client), USER), await log.last_position()
+        start = last + 1 if said is None else await in_city(history.jetstream, said)
+        reading = _matching(history, log, wanted, await first_position(history, start, last))
         shown = 0
         async with aclosing(reading) as entries:
             async for entry in entries:
@@ -168,12 +168,10 @@ async def _watch(
                     return
 
 
-async def _matching(
-    jetstream: JetStream, credentials: Credentials, log: Log, wanted: Filter, start: int
-) -> AsyncGenerator[Entry]:
+async def _matching(history: WholeLog, log: Log, wanted: Filter, start: int) -> AsyncGenerator[Entry]:
     cases = Cases(log)
     by_case = wanted.community is not None or wanted.category is not None
-    async with aclosing(read(jetstream, credentials, start=start)) as batches:
+    async with aclosing(history.replayed(start=start)) as batches:
         async for events in batches:
             for raw in events:
                 if not by_case and not wanted.may_fit(raw):

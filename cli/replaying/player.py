@@ -13,8 +13,8 @@ from cli.replaying.choosing import Played, Selection, for_room, matcher
 from cli.replaying.pace import Pace
 from cli.replaying.room import Room
 from cli.replaying.steering import Steering
-from libs.events.jetstream import JetStream
-from libs.events.jetstream.reader import Credentials, RawEvent, read
+from libs.events.history import WholeLog
+from libs.events.jetstream.reader import RawEvent
 
 UNDER_WAY_MAX: Final = 200
 """Events that are sent to a room before the first of them is known to be in."""
@@ -59,10 +59,13 @@ class Player:
         self._pace = pace
         self._steering = steering
 
-    async def play(self, jetstream: JetStream, credentials: Credentials) -> None:
-        """Play what of the selection was not played yet.  Raises ReplayRefused, LogUnavailable, LogRefused."""
+    async def play(self, history: WholeLog) -> None:
+        """Play what of the selection was not played yet.
+
+        Raises ReplayRefused, LogUnavailable, LogRefused, and what reading sealed files raises.
+        """
         together: list[tuple[Played, int, datetime]] = []
-        async for event in self._rest(jetstream, credentials):
+        async for event in self._rest(history):
             played, recorded_text = for_room(self._name, event)
             recorded = datetime.fromisoformat(recorded_text)
             wait = self._pace.wait(recorded, monotonic())
@@ -97,11 +100,10 @@ class Player:
     def _room_full(self) -> None:
         self._state.doing = Doing.ROOM_FULL
 
-    async def _rest(self, jetstream: JetStream, credentials: Credentials) -> AsyncGenerator[RawEvent]:
+    async def _rest(self, history: WholeLog) -> AsyncGenerator[RawEvent]:
         """The events of the selection behind those that earlier runs played."""
         chosen, fits, passed = self._state.selection, matcher(self._state.selection.subject), 0
-        reading = read(jetstream, credentials, start=chosen.first, stop=chosen.last)
-        async with aclosing(reading) as batches:
+        async with aclosing(history.replayed(start=chosen.first, stop=chosen.last)) as batches:
             async for events in batches:
                 for event in events:
                     if not fits(event.subject):

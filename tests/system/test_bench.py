@@ -59,7 +59,7 @@ def test_a_quick_run_measures_everything_and_leaves_only_its_result(tmp_path: Pa
     rates = [figure for figure in results["figures"] if figure["unit"].endswith("/s")]
     assert all(figure["min"] > 0 for figure in rates)
     assert any(figure["name"].startswith("eventsourcing") for figure in rates)
-    assert len(results["targets"]) == 14
+    assert len(results["targets"]) == 15
     assert {"cores", "processor", "memory_gib", "kernel", "disk_sync_ms_p50"} < set(results["machine"])
     assert {"python", "nats-server", "postgresql", "eventsourcing"} < set(results["machine"]["versions"])
     for private in (str(tmp_path), str(repository()), socket.gethostname()):

@@ -3,13 +3,13 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from libs.events import streams
+from libs.events import starting, streams
 from libs.events.books import Closed, Closing, check_consumed
 from libs.events.carrying import EVENT as CARRIED
 from libs.events.contracts.base import Event
@@ -25,6 +25,14 @@ from libs.events.ledger.leaf import Leaf
 from libs.events.ledger.notes import Checkpoint, Signer
 from libs.events.ledger.stretches import Sealed
 from libs.events.log import Fact, History, Log, typed
+from libs.events.starting import (
+    NothingThere,
+    OfCase,
+    first_position,
+    last_position,
+    recorded_at,
+    recorded_at_position,
+)
 from libs.events.storage import FolderStore
 from libs.events.subjects import CASES
 from libs.events.testing.examples import EXAMPLES
@@ -141,10 +149,41 @@ async def goes_on(city: City, *cases: str) -> None:
         assert await city.log.unreadable(case_id) is None
 
 
-async def test_the_log_lets_go_of_closed_books_and_nothing_else_changes(city: City) -> None:
+async def times_and_cases_are_found(city: City, everything: Sequence[RawEvent]) -> None:
+    """Whoever asks for a time or a case is led to where it was in the log, on both sides of the border."""
+
+    async def sealed() -> Archive:
+        return city.archive
+
+    history, last = WholeLog(city.jetstream, READER, sealed), everything[-1].sequence
+    assert len(city.archive.stretches) > 2
+    times = [recorded_at(raw) for raw in everything]
+    assert times == sorted(times), "there was one clock"
+    for raw, moment in list(zip(everything, times, strict=True))[:: max(1, last // 12)]:
+        first = next(each.sequence for each, time in zip(everything, times, strict=True) if time >= moment)
+        assert await first_position(history, moment, last) == first
+        until = max(each.sequence for each, time in zip(everything, times, strict=True) if time <= moment)
+        assert await last_position(history, moment, last) == until
+        assert await recorded_at_position(history, raw.sequence) == moment
+    assert await first_position(history, times[0] - timedelta(days=1), last) == 1
+    with pytest.raises(NothingThere):
+        await last_position(history, times[0] - timedelta(days=1), last)
+    for case_id, before in city.before.items():
+        assert await first_position(history, OfCase(case_id), last) == before.entries[0].sequence
+    with pytest.raises(NothingThere, match="has no case nobody"):
+        await first_position(history, OfCase("nobody"), last)
+    with pytest.raises(BooksClosed):
+        await first_position(history._replace(sealed=None), times[0], last)
+
+
+async def test_the_log_lets_go_of_closed_books_and_nothing_else_changes(
+    city: City, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await city.write("open", *BEGUN)
     await city.write("over", *ENDED)
+    await city.seal()
     await city.write("again", *ENDED, "reopened", "assigned")
+    await city.seal()
     await city.write("long", "reported", *["progress"] * LONG_EVENTS)
     through = await city.log.last_position()
     await city.grow_apart()
@@ -166,6 +205,12 @@ async def test_the_log_lets_go_of_closed_books_and_nothing_else_changes(city: Ci
         await city.everything(None)
     assert refused.value.first == through + 1
     assert (await city.everything(city.archive))[: len(everything)] == everything
+
+    await times_and_cases_are_found(city, everything)
+    monkeypatch.setattr(
+        starting, "CLOCKS_APART", timedelta()
+    )  # so that sealed files are told apart by seconds
+    await times_and_cases_are_found(city, everything)
 
     await city.write("open", "handled")
     await kill(city.servers.nodes[0])

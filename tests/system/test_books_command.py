@@ -72,8 +72,30 @@ def city(stack: Stack) -> Stack:
     return stack
 
 
+def watched(stack: Stack, *arguments: str) -> list[Any]:
+    """What `./whistle watch` shows, one event a line."""
+    done = whistle(stack, "watch", "--json", *arguments)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def assert_played_across_the_border(stack: Stack, before: list[Any]) -> None:
+    """All that the log had, *before* its books were closed, is played and shown, from wherever one asks."""
+    assert watched(stack, "--from-start", "--count", str(len(before))) == before
+    of_case = [event for event in before if event["subject"] == OVER]
+    found = watched(stack, "--from", f"{SYSTEM}/900000000001", "--count", "1")
+    assert [event["sequence"] for event in found] == [of_case[0]["sequence"]]
+    early = min(event["recordedtime"] for event in before)
+    assert watched(stack, "--from", early, "--count", "1") == before[:1]
+    assert whistle(stack, "room", "add", "school").returncode == 0
+    last = len(before)
+    played = told(stack, "replay", "--to-subject", "replay.school.>", "--to", str(last), "--speed", "max")
+    assert (played["events"], played["waiting"]) == (last, last)
+
+
 def test_a_city_whose_books_were_closed_goes_on_as_before(city: Stack) -> None:
     before, shown = scores(city), told(city, "show", OPEN)
+    everything = watched(city, "--from-start", "--count", str(told(city, "books", "status")["last"]))
     asyncio.run(signed(city))
     as_of_then = told(city, "scoreboard", "--as-of", str(told(city, "books", "status")["last"]))
     assert told(city, "books", "close")["through"] == 0, "nothing is 90 days old"
@@ -91,6 +113,8 @@ def test_a_city_whose_books_were_closed_goes_on_as_before(city: Stack) -> None:
     assert (rebuilt["switched"], rebuilt["differs"]) == (True, False)
     assert all(table["old_digest"] == table["new_digest"] for table in rebuilt["tables"])
     assert scores(city) == before
+
+    assert_played_across_the_border(city, everything)
 
     # As of a position before the border the answer comes out of both, too.
     assert told(city, "scoreboard", "--as-of", str(through)) == as_of_then
