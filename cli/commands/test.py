@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Final
 
 import typer
@@ -13,6 +14,7 @@ from cli.stack.state import repository
 
 CODE: Final = ("libs", "services", "cli", "bench", "deploy", "examples", "tests")
 WORKERS: Final = 3
+"""Checks, then files of tests, that run at a time."""
 CHECKS: Final = (
     ("formatting · 格式", ("ruff", "format", "--check", "--quiet", *CODE)),
     ("lint · 代码检查", ("ruff", "check", "--quiet", *CODE)),
@@ -38,15 +40,30 @@ def register(app: typer.Typer) -> None:
             list[str] | None, typer.Argument(help="Handed on to pytest · 传给 pytest 的参数")
         ] = None,
     ) -> None:
-        failed = [] if pytest_arguments else [name for name, command in CHECKS if not _holds(name, command)]
+        failed = [] if pytest_arguments else _failed_checks()
         status = 0 if only_checks else _run_pytest(full, pytest_arguments or [])
         if failed:  # the tests have scrolled it away
             Console(stderr=True).print(f"failed · 未通过: {', '.join(failed)}")
         raise typer.Exit(status or (1 if failed else 0))
 
 
-def _holds(name: str, command: tuple[str, ...]) -> bool:
-    console = Console(highlight=False)
+def _failed_checks() -> list[str]:
+    """Run the checks, as many at a time as there are workers; the names of those that fail."""
+    console, failed = Console(highlight=False), list[str]()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        for (name, _), (told, seconds) in zip(CHECKS, pool.map(_checked, CHECKS), strict=True):
+            if told is None:
+                console.print(f"[green]ok[/]   {name}  {seconds:.1f} s")
+                continue
+            failed.append(name)
+            console.print(f"[red]FAIL[/] {name}  {seconds:.1f} s")
+            console.print(told, markup=False, soft_wrap=True)
+    return failed
+
+
+def _checked(check: tuple[str, tuple[str, ...]]) -> tuple[str | None, float]:
+    """What a check says when it fails, else None; and how long it took, in seconds."""
+    _, command = check
     started = time.monotonic()
     done = subprocess.run(
         [*_python(command[0]), *command[1:]],
@@ -57,13 +74,7 @@ def _holds(name: str, command: tuple[str, ...]) -> bool:
         text=True,
         check=False,
     )
-    seconds = time.monotonic() - started
-    if done.returncode == 0:
-        console.print(f"[green]ok[/]   {name}  {seconds:.1f} s")
-        return True
-    console.print(f"[red]FAIL[/] {name}  {seconds:.1f} s")
-    console.print(done.stdout, markup=False, soft_wrap=True)
-    return False
+    return (done.stdout if done.returncode else None), time.monotonic() - started
 
 
 def _run_pytest(full: bool, arguments: list[str]) -> int:

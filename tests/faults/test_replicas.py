@@ -46,7 +46,7 @@ from tests.support.faults import (
 from tests.support.signing import Signing
 from tests.support.stack import eventually, log_of, running, whistle
 
-CASES: Final = 40
+CASES: Final = 30
 MANY_CASES: Final = 120
 EVENTS_OF_A_CASE: Final = ("reported", "filed", "assigned", "accepted", "handled", "verified", "closed")
 KILLED: Final = ("nats", "postgres", "intake", "intake-2")

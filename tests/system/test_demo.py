@@ -124,6 +124,7 @@ async def test_it_plays_a_day_and_ends_if_that_is_asked_for(home: Path) -> None:
     await gone(home, processes)
 
 
+@pytest.mark.full
 async def test_kill_9_of_the_demo_leaves_no_process_behind(home: Path) -> None:
     with started(home, *LONG) as demo:
         processes = await ready(home)

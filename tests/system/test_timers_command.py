@@ -63,6 +63,7 @@ def case_id(stack: Stack) -> str:
     return str(receipt["case_id"])
 
 
+@pytest.mark.full
 def test_lost_timers_come_back_and_dispatch_goes_on_hearing_them(stack: Stack, case_id: str) -> None:
     asyncio.run(eventually(lambda: one_stands(stack, case_id)))  # only the next deadline of a case has one
     # A fact that dispatch has in hand would have it put a timer up by itself.
