@@ -44,6 +44,15 @@ class S3Server:
         """Of a key that may do anything; what it puts into a bucket that is not there makes the bucket."""
         return self._reached(_ADMIN)
 
+    def environment(self) -> dict[str, str]:
+        """The settings of that key, for a process."""
+        settings = self.settings
+        return {
+            "WHISTLE_S3_ENDPOINT": settings.s3_endpoint,
+            "WHISTLE_S3_ACCESS_KEY": settings.s3_access_key,
+            "WHISTLE_S3_SECRET_KEY": settings.s3_secret_key.get_secret_value(),
+        }
+
     def location(self) -> str:
         """A place in the bucket that nobody has used."""
         return f"s3://{BUCKET}/{uuid4().hex}"

@@ -28,6 +28,7 @@ from libs.events.subjects import KEYS, PHOTOS, RECEIVERS
 from services.notify.subscriptions.model import Secret, Subscription
 from services.notify.subscriptions.store import Subscriptions
 from tests.support.cases import act, caught_up, import_cases, report, until_in_log, verify
+from tests.support.s3 import s3_server
 from tests.support.sealing import events_of
 from tests.support.stack import eventually, log_of, machine, running, whistle, whistle_at
 
@@ -240,6 +241,30 @@ async def test_the_loop_goes_on_and_so_does_the_ledger(anew: Stack, lost: Lost) 
     check_consistency(old, first.root, new, last.root, await archive.consistency(old, new))
     ready = await asyncio.to_thread(ask, anew.service_url("ledger"), "/readyz")
     assert all(each["ok"] for each in ready["checks"]), ready
+
+
+@pytest.mark.full
+async def test_a_bucket_takes_a_backup_and_gives_it_back(anew: Stack, lost: Lost, tmp_path: Path) -> None:
+    async with s3_server(tmp_path) as server:
+        settings, location = server.environment(), server.location()
+        for _ in range(2):  # the second time only what is new
+            done = await asyncio.to_thread(whistle, anew, "backup", location, "--json", **settings)
+            assert done.returncode == 0, done.stderr
+        made = json.loads(done.stdout)
+        before = await evidence(anew)
+        with machine() as home:
+            shutil.copytree(lost.secrets, home / "secrets")
+            arguments = ("restore", location, "--json")
+            done = await asyncio.to_thread(whistle_at, home, *arguments, **settings)
+            assert done.returncode == 0, done.stderr
+            told = json.loads(done.stdout)["streams"]
+            assert {name: each["events"] for name, each in told.items() if each["events"]} == made["streams"]
+            assert told["CASES"]["events"] <= len(before["CASES"])
+            with running(policy_dir=lost.policy, home=home) as stack:
+                await caught_up(stack, *SERVICES)
+                after = await evidence(stack)
+        size = told["CASES"]["events"]
+        assert after["CASES"][:size] == before["CASES"][:size]
 
 
 @pytest.mark.full
