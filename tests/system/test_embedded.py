@@ -621,7 +621,15 @@ async def nothing_left(home: Path, stack: Stack) -> bool:
 
 
 @pytest.mark.asyncio
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        signal.SIGTERM,
+        pytest.param(signal.SIGHUP, marks=pytest.mark.full),
+        pytest.param(signal.SIGINT, marks=pytest.mark.full),
+    ],
+)
 async def test_everything_ends_with_its_supervisor(folder: Path, number: signal.Signals) -> None:
     process = await spawn_holder(folder)
     stack = Stack.load(folder)

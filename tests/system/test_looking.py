@@ -385,9 +385,15 @@ def test_says_what_to_do_when_nothing_runs(city: City, command: tuple[str, ...],
     assert not done.stdout
 
 
-def shown_commands() -> list[str]:
+def shown_commands() -> list[object]:
+    """The lines of the guide; in an ordinary run those for people, the same for programs in the long one."""
     guide = (repository() / "docs" / "commands.md").read_text(encoding="utf-8")
-    return [line for block in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL) for line in block.splitlines()]
+    blocks = re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines()]
+    return [
+        pytest.param(line, marks=[pytest.mark.full] if line.endswith("--json") else [], id=line)
+        for line in lines
+    ]
 
 
 @pytest.mark.parametrize("command", shown_commands())

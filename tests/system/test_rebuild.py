@@ -155,7 +155,9 @@ def not_switched(city: Stack) -> Generator[None]:
             runner.run(connection.close())
 
 
-@pytest.mark.parametrize("batches", [1, 2, 3])
+@pytest.mark.parametrize(
+    "batches", [pytest.param(1, marks=pytest.mark.full), 2, pytest.param(3, marks=pytest.mark.full)]
+)
 def test_killed_in_the_middle_it_can_be_run_again(city: Stack, batches: int) -> None:
     before, kept = scores(city), asyncio.run(generations(city))
     with not_switched(city), started(city, "evaluation") as process:

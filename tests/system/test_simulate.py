@@ -82,6 +82,7 @@ def is_not_handled(entry: Entry) -> bool:
     return isinstance(entry.event, Escalated) and entry.event.reason is EscalationReason.NOT_HANDLED
 
 
+@pytest.mark.full
 async def test_every_promise_is_kept_and_a_broken_one_is_found(city: Stack) -> None:
     first = await asyncio.to_thread(simulated, city)
     assert first["problems"] == []
