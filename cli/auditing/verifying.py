@@ -100,7 +100,8 @@ async def _verify_store(location: str, keys: Keys, since: Note | None, workers: 
                 found.append(proved)
     if not found and await store.get(BACKUP) is not None:
         raise UsageError(
-            f"{location}: a backup; see it with restore --check · 这是备份，请用 restore --check 校验"
+            f"{location}: a backup, which ./whistle restore {location} --check --key KEY verifies"
+            " · 这是备份，请用 restore --check 校验"
         )
     if not found:
         raise UsageError(

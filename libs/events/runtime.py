@@ -44,6 +44,7 @@ from libs.events.web import Check, Readiness, lag_check
 log = structlog.get_logger(__name__)
 
 BEGINNINGS_MAX: Final = 60
+"""In the life of a process: then it ends, and whoever keeps it starts another one."""
 BEGIN_AGAIN_SECONDS: Final = 1.0
 AWAY: Final = (
     LogUnavailable,

@@ -195,7 +195,7 @@ def test_who_verifies_a_backup_as_sealed_files_hears_how_it_is_done(lost: Lost, 
     key = str(Signer.of((lost.secrets / "ledger-key").read_text()).verifier)
     done = whistle_at(tmp_path, "audit", "verify", str(lost.backup), "--key", key)
     assert done.returncode == 1
-    assert "restore --check" in done.stderr
+    assert f"./whistle restore {lost.backup} --check" in done.stderr
     shutil.copytree(lost.secrets, tmp_path / "secrets")
     checked_only = whistle_at(tmp_path, "restore", "--check", str(lost.backup), "--key", key)
     assert checked_only.returncode == 0, checked_only.stderr
