@@ -25,7 +25,7 @@ class RestoreFailed(Exception):
 
 
 async def measure(arena: Arena, plan: Plan, tell: Tell) -> list[Figure]:
-    """`./whistle restore`, from its start, with a server of its own, until all is synced and its roots are the signed ones."""
+    """`./whistle restore` with a server of its own, from its start until all is synced under the signed roots."""
     home, key, rates = arena.stack.home, ledger.signer_of(arena).verifier, list[float]()
     store = home / "sealed-to-restore"
     tell("sealing what is restored then")
